@@ -1,0 +1,150 @@
+"""The CustomResourceDefinition of `CrawlJob`: the models' schemas with what only Kubernetes knows added to them.
+
+The API server alone refuses what can be said here (no webhook): unions, ranges, lengths, immutability.
+"""
+
+from typing import Any, Final
+
+from crawl_api.crawljob import CrawlJobSpec, JobType, union_message
+from crawl_api.names import GROUP, KIND, MAX_JOB_NAME, PLURAL, VERSION
+from crawl_api.schema import Schema, structural
+from crawl_api.status import ConditionStatus, ConditionType, CrawlJobStatus, Phase
+
+MUTABLE: Final = frozenset({"priority"})
+"""Fields of the spec that may change after creation; `priority` only until the job runs."""
+
+WAITING: Final = (Phase.PENDING, Phase.DELAYED, Phase.SUSPENDED)
+
+Rule = dict[str, str]
+
+
+def crawljob_crd() -> dict[str, Any]:
+    """Return the definition as the API server takes it."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": ["crawl"],
+                "categories": ["crawls"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": _columns(),
+                    "selectableFields": [
+                        {"jsonPath": path} for path in (".spec.type", ".spec.priority", ".status.phase")
+                    ],
+                    "schema": {"openAPIV3Schema": _root()},
+                }
+            ],
+        },
+    }
+
+
+def _root() -> Schema:
+    spec = structural(CrawlJobSpec)
+    spec["x-kubernetes-validations"] = [*_union_rules(), *_immutability_rules(spec)]
+    status = structural(CrawlJobStatus)
+    status["default"] = _initial_status()
+    return {
+        "type": "object",
+        "description": "A web crawl: what to fetch, how, and how far it is.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+        "x-kubernetes-validations": [_name_rule(), _priority_rule()],
+    }
+
+
+def _initial_status() -> Schema:
+    """A new job is Pending, and in progress for GitOps tools, before the operator has written a word (and for free)."""
+    return {
+        "phase": Phase.PENDING.value,
+        "progress": {"percent": 0},
+        "conditions": [
+            {
+                "type": ConditionType.RECONCILING.value,
+                "status": ConditionStatus.TRUE.value,
+                "reason": "AwaitingOperator",
+                "message": "the operator has not seen this job yet",
+                "lastTransitionTime": "1970-01-01T00:00:00Z",
+            }
+        ],
+    }
+
+
+def _union_rules() -> list[Rule]:
+    return [
+        {
+            "rule": f"has(self.{job_type.value.lower()}) == (self.type == '{job_type.value}')",
+            "message": union_message(job_type),
+            "fieldPath": f".{job_type.value.lower()}",
+        }
+        for job_type in JobType
+    ]
+
+
+def _immutability_rules(spec: Schema) -> list[Rule]:
+    rules = []
+    for name, schema in spec["properties"].items():
+        if name in MUTABLE:
+            continue
+        unchanged = f"self.{name} == oldSelf.{name}"
+        if name not in spec.get("required", []) and "default" not in schema:
+            unchanged = f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || {unchanged})"
+        rules.append(
+            {
+                "rule": unchanged,
+                "message": f"{name} cannot change after creation; create a new CrawlJob instead",
+                "fieldPath": f".{name}",
+            }
+        )
+    return rules
+
+
+def _name_rule() -> Rule:
+    return {
+        "rule": f"self.metadata.name.size() <= {MAX_JOB_NAME}",
+        "message": f"metadata.name must be no longer than {MAX_JOB_NAME} characters (it becomes a label of the worker)",
+    }
+
+
+def _priority_rule() -> Rule:
+    waiting = ", ".join(f"'{phase.value}'" for phase in WAITING)
+    return {
+        "rule": f"self.spec.priority == oldSelf.spec.priority || oldSelf.status.phase in [{waiting}]",
+        "message": "priority cannot change once the job has run",
+        "fieldPath": ".spec.priority",
+    }
+
+
+def _columns() -> list[dict[str, Any]]:
+    reason = '.status.conditions[?(@.type=="Reconciling")].reason'
+    return [
+        {"name": "Type", "type": "string", "jsonPath": ".spec.type"},
+        {"name": "Priority", "type": "string", "jsonPath": ".spec.priority"},
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "Progress", "type": "string", "jsonPath": ".status.progress.summary"},
+        {"name": "Retries", "type": "integer", "jsonPath": ".status.retryCount"},
+        {"name": "Worker", "type": "string", "jsonPath": ".status.workerId"},
+        {"name": "Reason", "type": "string", "jsonPath": reason, "priority": 1},
+        {"name": "Result", "type": "string", "jsonPath": ".status.resultURL", "priority": 1},
+        {"name": "Duration", "type": "string", "jsonPath": ".status.duration", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ]

@@ -1,0 +1,31 @@
+"""Every name that more than one program must spell the same: API group, labels, annotations, worker file paths."""
+
+from typing import Final
+
+GROUP: Final = "crawl-operator.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+KIND: Final = "CrawlJob"
+PLURAL: Final = "crawljobs"
+
+LABEL_JOB: Final = f"{GROUP}/job"
+LABEL_JOB_UID: Final = f"{GROUP}/job-uid"
+LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
+LABEL_PRIORITY: Final = f"{GROUP}/priority"
+
+ANNOTATION_ASSIGNMENT: Final = f"{GROUP}/assignment"
+"""On a worker pod: the JSON of its `Assignment`, which the pod reads as a downward-API file."""
+
+TOKEN_AUDIENCE: Final = "crawl-operator"  # noqa: S105 - a name, not a secret
+"""The audience of the workers' projected tokens: useless on the Kubernetes API, accepted by the operator alone."""
+
+WORKER_CONTAINER: Final = "worker"
+
+ENV_ASSIGNMENT_FILE: Final = "CRAWL_ASSIGNMENT_FILE"
+ENV_TOKEN_FILE: Final = "CRAWL_TOKEN_FILE"  # noqa: S105 - the name of a variable
+ENV_TERMINATION_LOG: Final = "CRAWL_TERMINATION_LOG"
+ENV_WORK_DIR: Final = "CRAWL_WORK_DIR"
+
+MAX_JOB_NAME: Final = 63
+"""Characters in a job's name: it is also a label value on its pods."""

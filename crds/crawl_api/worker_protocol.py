@@ -1,0 +1,132 @@
+"""What operator and worker say to each other: the assignment, progress reports and the outcome of an attempt.
+
+The assignment reaches the worker as a file, made from an annotation of its pod. Progress and results go to the
+operator over HTTP. The outcome is left in two places: a full document beside the results, and a shortened one in the
+container's termination message, where it survives whatever happens to either side.
+"""
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field, ValidationError
+
+from crawl_api.base import ApiModel, Count, LongText, ShortText
+from crawl_api.crawljob import BatchCrawl, ExtractOptions, FetchOptions, JobType, SingleCrawl
+from crawl_api.status import MAX_ERRORS, Cause, JobError, Reason
+
+MAX_TERMINATION_MESSAGE: Final = 4096
+"""Bytes that Kubernetes keeps of one container's termination message."""
+
+MAX_PROGRESS_BYTES: Final = 64 << 10
+MAX_OUTCOME_BYTES: Final = 512 << 10
+
+RESULTS_FILE: Final = "results.jsonl"
+OUTCOME_FILE: Final = "outcome.json"
+
+
+def progress_path(job_uid: str, attempt: int) -> str:
+    """POST a `ProgressReport` here; 204."""
+    return f"/v1/attempts/{job_uid}/{attempt}/progress"
+
+
+def results_path(job_uid: str, attempt: int) -> str:
+    """PUT the records (JSON Lines) here, streamed; 201 with a `StoredResult`."""
+    return f"/v1/attempts/{job_uid}/{attempt}/results"
+
+
+def outcome_path(job_uid: str, attempt: int) -> str:
+    """PUT the `Outcome` here; 204 once it is durable."""
+    return f"/v1/attempts/{job_uid}/{attempt}/outcome"
+
+
+class Assignment(ApiModel):
+    """All that a worker needs to know for one attempt."""
+
+    namespace: ShortText
+    name: ShortText
+    uid: ShortText
+    attempt: Annotated[int, Field(ge=1)]
+    type: JobType
+    single: SingleCrawl | None = None
+    batch: BatchCrawl | None = None
+    fetch: FetchOptions = FetchOptions()
+    """As the user asked; `maxConcurrency` caps it."""
+    extract: ExtractOptions = ExtractOptions()
+    timeout_seconds: Count
+    max_concurrency: Annotated[int, Field(ge=1)]
+    """The administrator's limit on requests in flight."""
+    user_agent: ShortText
+    """Used where the job names none."""
+    allowed_networks: tuple[str, ...] = ()
+    """CIDRs that the administrator exempts from the guard against internal addresses."""
+    inline_limit_bytes: Count
+    """Largest result that also travels inside the outcome."""
+    report_url: ShortText
+    """Base URL of the operator's worker endpoint."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs to fetch, in order."""
+        if self.single is not None:
+            return (self.single.url,)
+        return self.batch.urls if self.batch is not None else ()
+
+
+class ProgressReport(ApiModel):
+    """How far an attempt is; each report replaces the one before."""
+
+    total: Count
+    succeeded: Count
+    failed: Count
+    bytes: Count = 0
+    errors: Annotated[tuple[JobError, ...], Field(max_length=MAX_ERRORS)] = ()
+    """The first errors, oldest first."""
+    error_count: Count = 0
+
+
+class StoredResult(ApiModel):
+    """Where an attempt's records were stored, and what arrived."""
+
+    url: Annotated[str, Field(max_length=500)]
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class AttemptFailure(ApiModel):
+    """Why an attempt failed as a whole, however many pages it had fetched."""
+
+    code: Reason
+    cause: Cause
+    message: LongText = ""
+
+
+class Outcome(ApiModel):
+    """What an attempt came to."""
+
+    total: Count
+    succeeded: Count
+    failed: Count
+    bytes: Count = 0
+    errors: Annotated[tuple[JobError, ...], Field(max_length=MAX_ERRORS)] = ()
+    error_count: Count = 0
+    failure: AttemptFailure | None = None
+    stored: StoredResult | None = None
+    items: Count = 0
+    data: Any = None
+    """The records themselves, where they fit the inline limit. Never in the termination message."""
+
+    def termination_message(self) -> str:
+        """Render the outcome into what Kubernetes keeps: without data, with as many errors as fit."""
+        short = self.model_copy(update={"data": None})
+        while True:
+            text = short.model_dump_json(by_alias=True, exclude_defaults=True)
+            if len(text.encode()) <= MAX_TERMINATION_MESSAGE or not short.errors:
+                return text
+            short = short.model_copy(update={"errors": short.errors[: len(short.errors) // 2]})
+
+    @classmethod
+    def parse(cls, text: str) -> "Outcome | None":
+        """Read an outcome; None for anything that is not one (a worker died early, or is not ours)."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            return None
