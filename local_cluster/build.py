@@ -83,7 +83,7 @@ KUBERNETES = Program(
     version_package="k8s.io/component-base/version",
     commands=("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
     minutes=8,
-    gigabytes=4,
+    gigabytes=5,
 )
 
 
@@ -137,6 +137,8 @@ def _build(program: Program, shelf: Path, target: Path) -> None:
                 (folder / command).symlink_to(program.name)
         folder.rename(target)
     progress.say(f"built {program.name} {program.version} in {progress.elapsed}: {target}")
+    if go.removable is not None:
+        progress.say(f"{go.removable} was needed only to build; you may remove it")
 
 
 def _say_waiting() -> None:

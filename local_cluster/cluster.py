@@ -6,7 +6,6 @@ It is a tool for development and tests, never for work of others.
 
 import contextlib
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local_cluster import build, identities, states
+from local_cluster import build, folders, identities, states
 from local_cluster.components import (
     APISERVER,
     CONTROLLER_MANAGER,
@@ -31,7 +30,6 @@ from local_cluster.errors import LocalClusterError
 from local_cluster.health import Health
 from local_cluster.keeping import Keeping
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,22}[a-z0-9])?")
 _DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 _POLL_SECONDS = 0.05
 _LOG_TAIL_LINES = 15
@@ -57,11 +55,9 @@ class LocalCluster:
             node: whether to start a node; without one, pods stay pending.
             timeout: seconds a component may take to become healthy.
         """
-        if _NAME.fullmatch(name) is None:
-            raise LocalClusterError(f"{name!r} is no name for a cluster: up to 24 of a-z, 0-9 and '-'")
         if sys.platform != "linux":
             raise LocalClusterError("a local cluster needs Linux: it ends processes by means only Linux has")
-        self.name = name
+        self.name = folders.check_name(name)
         self._images = dict(images or {})
         self._with_node = node
         self._timeout = timeout
@@ -81,6 +77,10 @@ class LocalCluster:
     def stop(self) -> None:
         """End the cluster and remove what it has left; does nothing if it has ended."""
         self._resources.close()
+
+    def wait(self) -> None:
+        """Block until the cluster ends, which without `stop` means that its keeper was killed."""
+        self._keeping.wait()
 
     @property
     def server(self) -> str:

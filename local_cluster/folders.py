@@ -5,6 +5,7 @@ database, logs, sockets) is worth nothing once it ends, so it goes where such th
 """
 
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -12,6 +13,14 @@ from pathlib import Path
 from local_cluster.errors import LocalClusterError
 
 _PROJECT = "crawl-operator"
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,22}[a-z0-9])?")
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can be a cluster's, which becomes part of file names, host names and a node's name."""
+    if _NAME.fullmatch(name) is None:
+        raise LocalClusterError(f"{name!r} is no name for a cluster: it takes up to 24 of a-z, 0-9 and '-'")
+    return name
 
 
 def cache() -> Path:

@@ -46,6 +46,10 @@ class Keeping:
         """Return what was started: process id, start time and, once ended, exit status, by name."""
         return read_components(self._state)
 
+    def wait(self) -> None:
+        """Block until the keeper has ended."""
+        self._process.wait()
+
     def end(self) -> None:
         """End the cluster; returns when no process and no file of it is left."""
         for pipe in (self._process.stdin, self._process.stdout):

@@ -31,7 +31,7 @@ def hold(path: Path, seconds: float, on_wait: Callable[[], None] = lambda: None)
 
 
 def take(path: Path) -> int:
-    """Take the lock and return the file descriptor that holds it.
+    """Take the lock and return the file descriptor that holds it. Its holder, and nobody else, may remove the file.
 
     Raises:
         BlockingIOError: somebody else has it.
@@ -42,6 +42,9 @@ def take(path: Path) -> int:
     except BlockingIOError:
         os.close(lock)
         raise
+    if os.fstat(lock).st_nlink == 0:
+        os.close(lock)
+        raise BlockingIOError(f"{path} has just been removed by its holder")
     return lock
 
 

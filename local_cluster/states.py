@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from local_cluster.errors import LocalClusterError
 _LOCK = "lock"
 _LOCK_SECONDS = 30
 _END_SECONDS = 10
+_REMOVAL_SECONDS = 30
+_POLL_SECONDS = 0.02
 # etcd's socket lies in the folder, and the kernel takes at most 107 bytes for a socket's path.
 _LONGEST = 85
 
@@ -43,9 +46,24 @@ def create(name: str) -> Iterator[tuple[Path, int]]:
 
 def remove(state: Path) -> None:
     """Remove a state folder and all in it, whatever permissions pods have left on their folders."""
-    for folder, _, _ in os.walk(state):
-        Path(folder).chmod(0o700)
+    for folder, inner, _ in os.walk(state):  # top down: a folder is opened before it is entered
+        for path in (Path(folder, name) for name in inner):
+            if not path.is_symlink():
+                path.chmod(0o700)
     shutil.rmtree(state, ignore_errors=True)
+
+
+def await_removal(state: Path) -> None:
+    """Wait until a cluster that is ending has gone; end what is left of it if nobody does so any more."""
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while state.exists():
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            lock = locks.take(state / _LOCK)
+            end_abandoned(state)
+            os.close(lock)
+        if time.monotonic() > deadline:
+            raise LocalClusterError(f"{state} is still in use {_REMOVAL_SECONDS} s after its cluster was told to end")
+        time.sleep(_POLL_SECONDS)
 
 
 def end_abandoned(state: Path) -> None:
@@ -56,7 +74,7 @@ def end_abandoned(state: Path) -> None:
 
 def _remove_abandoned(base: Path) -> None:
     for state in base.iterdir():
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
             lock = locks.take(state / _LOCK)
             end_abandoned(state)
             os.close(lock)

@@ -26,6 +26,8 @@ class Toolchain:
 
     go: Path
     environment: dict[str, str] = field(default_factory=dict)
+    removable: Path | None = None
+    """Folder with everything that was made only for it."""
 
 
 def find(minimum: tuple[int, ...]) -> Toolchain | None:
@@ -63,10 +65,15 @@ def install() -> Toolchain:
 
 
 def _own() -> Toolchain:
-    # Another Go must not fill the caches of the user's own: ours go with the folder.
+    # Whoever has no Go wants none of its caches in the home folder either: all of it lies, and goes, together.
     root = folders.cache() / "go"
-    environment = {"GOROOT": "", "GOPATH": str(root / "path"), "GOCACHE": str(root / "build")}
-    return Toolchain(root / "toolchain" / "bin" / "go", environment)
+    environment = {
+        "GOROOT": "",
+        "GOPATH": str(root / "path"),
+        "GOCACHE": str(root / "build"),
+        "GOFLAGS": "-mod=readonly -modcacherw",
+    }
+    return Toolchain(root / "toolchain" / "bin" / "go", environment, removable=root)
 
 
 def _version(go: Path) -> tuple[int, ...]:
