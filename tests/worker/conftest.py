@@ -1,0 +1,28 @@
+"""What the worker's tests share: a site, a stand-in of the operator, and the worker as a real process."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from operator_stand_in import StandIn, serving, stand_in
+from worker_process import Worker
+from worker_site import Site, make_site
+
+
+@pytest.fixture
+async def operator() -> AsyncIterator[StandIn]:
+    async with stand_in(StandIn()) as started:
+        yield started
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    started = Site()
+    async with serving(make_site(started)) as port:
+        started.url = f"http://127.0.0.1:{port}"
+        yield started
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Worker:
+    return Worker(tmp_path)

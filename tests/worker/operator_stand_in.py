@@ -1,0 +1,82 @@
+"""A stand-in of the operator's worker endpoint: a real server that keeps what it gets and fails as it is told."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from crawl_api.worker_protocol import Outcome, ProgressReport, StoredResult
+
+
+@dataclass
+class StandIn:
+    """What arrived, and how to answer."""
+
+    url: str = ""
+    progress: list[ProgressReport] = field(default_factory=list)
+    progress_times: list[float] = field(default_factory=list)
+    results: bytes | None = None
+    outcome: Outcome | None = None
+    tokens: list[str] = field(default_factory=list)
+    tries: list[str] = field(default_factory=list)
+    """What was tried, by the last part of its path, refused tries included."""
+    answer: Callable[["StandIn", str], web.Response | None] = lambda _self, _what: None
+    """Given the kind of request, an answer that replaces the good one."""
+    delay: float = 0.0
+    damage: int = 0
+    """How many results to acknowledge with a wrong checksum."""
+    in_progress: int = 0
+    most_in_progress: int = 0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        what = request.path.rsplit("/", 1)[-1]
+        self.tries.append(what)
+        self.tokens.append(request.headers.get("Authorization", ""))
+        if (bad := self.answer(self, what)) is not None:
+            return bad
+        await asyncio.sleep(self.delay)
+        if what == "progress":
+            self.in_progress += 1
+            self.most_in_progress = max(self.most_in_progress, self.in_progress)
+            self.progress.append(ProgressReport.model_validate_json(await request.read()))
+            self.progress_times.append(asyncio.get_running_loop().time())
+            self.in_progress -= 1
+            return web.Response(status=204)
+        if what == "outcome":
+            self.outcome = Outcome.model_validate_json(await request.read())
+            return web.Response(status=204)
+        body = await request.read()
+        digest = hashlib.sha256(body).hexdigest()
+        if self.damage:
+            self.damage -= 1
+            digest = digest[::-1]
+        else:
+            self.results = body
+        stored = StoredResult(url="file:///results/1/results.jsonl", bytes=len(body), sha256=digest)
+        return web.json_response(stored.model_dump(mode="json", by_alias=True), status=201)
+
+
+@asynccontextmanager
+async def serving(app: web.Application, port: int = 0, **site: Any) -> AsyncIterator[int]:
+    """Serve on loopback; yield the port."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True, **site).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def stand_in(operator: StandIn, port: int = 0) -> AsyncIterator[StandIn]:
+    """Serve a stand-in; its `url` is the base that an assignment needs."""
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_route("*", "/{path:.*}", operator.handle)
+    async with serving(app, port) as bound:
+        operator.url = f"http://127.0.0.1:{bound}"
+        yield operator

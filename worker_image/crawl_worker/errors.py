@@ -1,0 +1,44 @@
+"""What can go wrong with a page, in the words of the API: one typed error, and how it becomes a `JobError`."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from crawl_api.status import JobError
+
+RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
+"""Client error statuses that another try may change; every 5xx is one too."""
+
+
+class PageError(Exception):
+    """One page could not be fetched or read."""
+
+    def __init__(
+        self, code: str, message: str, *, retryable: bool = False, details: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+        self.details = details or {}
+
+    def job_error(self, url: str, attempt: int) -> JobError:
+        """Return it as the API tells it, naming the URL as the job names it."""
+        return JobError(
+            code=self.code,
+            message=self.message,
+            url=url,
+            attempt=attempt,
+            retryable=self.retryable,
+            time=datetime.now(UTC),
+            details=self.details,
+        )
+
+
+def http_error(status: int, reason: str, retry_after: str | None) -> PageError:
+    """Return the error of a page that was answered with a status other than 2xx."""
+    return PageError(
+        f"HTTP_{status}",
+        f"answered {status} {reason}".rstrip(),
+        retryable=status in RETRYABLE_STATUS or status >= 500,
+        details={"retryAfter": retry_after} if retry_after else None,
+    )

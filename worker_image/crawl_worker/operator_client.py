@@ -1,0 +1,158 @@
+"""The worker's side of the operator's endpoint: progress on the way, results and outcome at the end.
+
+Progress is worth one short try; results are worth all the time there is. Which answers another try can change is
+decided here, once.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import aiohttp
+from pydantic import ValidationError
+
+from crawl_api.worker_protocol import (
+    Assignment,
+    Outcome,
+    ProgressReport,
+    StoredResult,
+    outcome_path,
+    progress_path,
+    results_path,
+)
+from crawl_worker.spool import Spool
+
+_LOG: Final = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+_PROGRESS_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 5.0
+_SILENCE_SECONDS: Final = 60.0
+"""How long the operator may be silent, such as while it stores a large result."""
+_FIRST_DELAY: Final = 0.25
+_MAX_DELAY: Final = 10.0
+
+_WORTH_RETRYING: Final = frozenset({401, 403, 408, 429})
+"""Beside every 5xx. 401 and 403 because a token may just have been renewed, or not be known everywhere yet."""
+
+
+class UnavailableError(Exception):
+    """The operator could not be reached, or could not do it now."""
+
+
+class RejectedError(Exception):
+    """The operator will never take this."""
+
+
+class OperatorClient:
+    """A session with the operator; enter it before use."""
+
+    def __init__(self, assignment: Assignment, token_file: Path) -> None:
+        self._base = assignment.report_url.rstrip("/")
+        self._progress = progress_path(assignment.uid, assignment.attempt)
+        self._results = results_path(assignment.uid, assignment.attempt)
+        self._outcome = outcome_path(assignment.uid, assignment.attempt)
+        self._token_file = token_file
+
+    async def __aenter__(self) -> Self:
+        """Open the session. It honours no proxy of the environment: the operator is a neighbour."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        await self._session.close()
+
+    async def report(self, progress: ProgressReport) -> None:
+        """Report progress, in one try.
+
+        Raises:
+            UnavailableError, RejectedError: it did not arrive.
+        """
+        try:
+            async with asyncio.timeout(_PROGRESS_SECONDS):
+                await self._send("POST", self._progress, progress.model_dump_json(by_alias=True).encode(), _JSON)
+        except TimeoutError:
+            raise UnavailableError(f"no answer within {_PROGRESS_SECONDS:g} s") from None
+
+    async def store_results(self, spool: Spool) -> StoredResult:
+        """Store all records, trying until it works or the caller's time is up.
+
+        Raises:
+            RejectedError: another try would be answered the same.
+        """
+
+        async def put() -> StoredResult:
+            text = await self._send("PUT", self._results, _file(spool), _JSON_LINES, size=spool.size)
+            try:
+                stored = StoredResult.model_validate_json(text)
+            except ValidationError:
+                raise UnavailableError("the answer to the results is none") from None
+            if (stored.sha256, stored.bytes) != (spool.sha256, spool.size):
+                raise UnavailableError("the results arrived damaged")
+            return stored
+
+        return await _persist(put, "results")
+
+    async def store_outcome(self, outcome: Outcome) -> None:
+        """Store the outcome, trying until it works or the caller's time is up.
+
+        Raises:
+            RejectedError: another try would be answered the same.
+        """
+        body = outcome.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+
+        async def put() -> None:
+            await self._send("PUT", self._outcome, body, _JSON)
+
+        await _persist(put, "outcome")
+
+    async def _send(
+        self, method: str, path: str, body: bytes | AsyncIterator[bytes], kind: str, size: int | None = None
+    ) -> str:
+        headers = {"Content-Type": kind}
+        if size is not None:
+            headers["Content-Length"] = str(size)
+        try:
+            # The token is short-lived: the kubelet renews the file, so it is read each time.
+            headers["Authorization"] = f"Bearer {self._token_file.read_text(encoding='ascii').strip()}"
+            async with self._session.request(
+                method, self._base + path, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                text = await response.text()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise UnavailableError(f"{type(error).__name__}: {error}") from error
+        if 200 <= response.status < 300:
+            return text
+        message = f"answered {response.status}: {text[:200].strip()}"
+        if response.status >= 500 or response.status in _WORTH_RETRYING:
+            raise UnavailableError(message)
+        raise RejectedError(message)
+
+
+_JSON: Final = "application/json"
+_JSON_LINES: Final = "application/x-ndjson"
+
+
+async def _file(spool: Spool) -> AsyncIterator[bytes]:
+    for chunk in spool.chunks():
+        yield chunk
+
+
+async def _persist(put: Callable[[], Awaitable[_T]], what: str) -> _T:
+    """Try again and again, with growing pauses; the caller's time limit is what ends it."""
+    delay = _FIRST_DELAY
+    while True:
+        try:
+            return await put()
+        except UnavailableError as error:
+            _LOG.warning("cannot store yet", extra={"what": what, "error": str(error)})
+        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
+        delay = min(delay * 2, _MAX_DELAY)

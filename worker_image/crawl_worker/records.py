@@ -1,0 +1,55 @@
+"""What the worker says of a page: the record that becomes one line of the result."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from crawl_api.base import ApiModel, Count, Time, Url
+from crawl_api.status import JobError
+
+
+class Metadata(ApiModel):
+    """What a page says of itself. All texts are bounded where they are read."""
+
+    description: str | None = None
+    language: str | None = None
+    canonical: str | None = None
+    """Absolute URL."""
+    meta: dict[str, str] = {}
+    """Meta tags by name or property, OpenGraph included; the first of a name."""
+
+
+class Extracted(ApiModel):
+    """What was taken from a page; what the job did not ask for is not set."""
+
+    title: str | None = None
+    text: str | None = None
+    markdown: str | None = None
+    links: list[str] | None = None
+    """Absolute http and https URLs without fragments, each once, in the page's order."""
+    metadata: Metadata | None = None
+    fields: dict[str, Any] | None = None
+    """By selector name: a text or null, or a list of texts where `many` is set."""
+    truncated: list[str] | None = None
+    """Which of the above were cut at their size limit."""
+
+
+class Record(Extracted):
+    """One input URL's line in the result: what was found, or the error."""
+
+    url: Annotated[Url, Field(description="as the job names it")]
+    final_url: str | None = None
+    """Where redirects ended."""
+    status: int | None = None
+    content_type: str | None = None
+    fetched_at: Time | None = None
+    elapsed_ms: Count | None = None
+    """From the first request to the last byte, waits for robots.txt and for the host's turn included."""
+    bytes: Count | None = None
+    """Size of the body after decompression."""
+    error: JobError | None = None
+
+
+def to_line(record: Record) -> bytes:
+    """Return the record as one line of JSON."""
+    return record.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n"

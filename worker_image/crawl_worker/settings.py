@@ -1,0 +1,90 @@
+"""The worker's configuration: from the environment and the files it names, everything checked before anything runs."""
+
+import os
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from crawl_api.names import ENV_ASSIGNMENT_FILE, ENV_TERMINATION_LOG, ENV_TOKEN_FILE, ENV_WORK_DIR
+from crawl_api.worker_protocol import Assignment
+from crawl_worker.guard import Network
+
+MAX_ASSIGNMENT_BYTES: Final = 4 << 20
+
+
+class WorkerSettings(BaseSettings):
+    """What the pod tells the worker."""
+
+    model_config = SettingsConfigDict(env_prefix="CRAWL_", extra="ignore", frozen=True)
+
+    assignment_file: Annotated[Path, Field(validation_alias=ENV_ASSIGNMENT_FILE)]
+    """JSON of the assignment."""
+    token_file: Annotated[Path, Field(validation_alias=ENV_TOKEN_FILE)]
+    """The projected token for the operator."""
+    termination_log: Annotated[Path, Field(validation_alias=ENV_TERMINATION_LOG)]
+    """Where the termination message is written."""
+    work_dir: Annotated[Path, Field(validation_alias=ENV_WORK_DIR)]
+    """A writable directory for the records."""
+    extract_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20
+    """Time limit of reading one page (CRAWL_EXTRACT_TIMEOUT_SECONDS)."""
+    extract_memory_bytes: Annotated[int, Field(ge=128 << 20)] = 1 << 30
+    """Memory that one extraction process may allocate (CRAWL_EXTRACT_MEMORY_BYTES)."""
+    extract_processes: Annotated[int, Field(ge=1, le=64)] = 2
+    """Extraction processes at most (CRAWL_EXTRACT_PROCESSES)."""
+
+
+class ConfigurationError(Exception):
+    """The worker cannot start; `problems` says everything that is wrong, a line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def load() -> tuple[WorkerSettings, Assignment, tuple[Network, ...]]:
+    """Return the settings, the assignment and the networks exempt from the guard.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        raise ConfigurationError(_lines(error)) from error
+    problems = _path_problems(settings)
+    assignment: Assignment | None = None
+    networks: list[Network] = []
+    try:
+        with settings.assignment_file.open("rb") as file:
+            assignment = Assignment.model_validate_json(file.read(MAX_ASSIGNMENT_BYTES))
+    except OSError as error:
+        problems.append(f"{ENV_ASSIGNMENT_FILE}: {settings.assignment_file}: {error.strerror}")
+    except ValidationError as error:
+        problems += [f"assignment: {line}" for line in _lines(error)]
+    else:
+        if not assignment.urls:
+            problems.append("assignment: it names no URL")
+        for text in assignment.allowed_networks:
+            try:
+                networks.append(ip_network(text))
+            except ValueError as error:
+                problems.append(f"assignment: allowedNetworks: {error}")
+    if problems or assignment is None:
+        raise ConfigurationError(problems)
+    return settings, assignment, tuple(networks)
+
+
+def _path_problems(settings: WorkerSettings) -> list[str]:
+    problems = []
+    if not os.access(settings.token_file, os.R_OK):
+        problems.append(f"{ENV_TOKEN_FILE}: {settings.token_file} cannot be read")
+    if not (settings.work_dir.is_dir() and os.access(settings.work_dir, os.W_OK)):
+        problems.append(f"{ENV_WORK_DIR}: {settings.work_dir} is not a writable directory")
+    return problems
+
+
+def _lines(error: ValidationError) -> list[str]:
+    return [f"{'.'.join(str(part) for part in item['loc']) or 'value'}: {item['msg']}" for item in error.errors()]
