@@ -1,0 +1,118 @@
+"""`crawl-operator`: start the operator, and end it in order."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from crawl_operator import handlers
+from crawl_operator.decide.model import JobKey
+from crawl_operator.health import HealthApi, serve
+from crawl_operator.kube import Kube, KubeError, NotFoundError
+from crawl_operator.queue import WorkQueue
+from crawl_operator.reconciler import Reconciler
+from crawl_operator.results import ResultStore
+from crawl_operator.settings import ENV_PREFIX, ConfigurationError, Settings
+from crawl_operator.store import Store
+from crawl_operator.tokens import TokenVerifier
+from crawl_operator.watch_guard import WatchGuard
+from crawl_operator.worker_api import WorkerApi
+
+_log = logging.getLogger("crawl_operator")
+
+_FIRST_LIST_PAUSE: Final = 2.0
+
+
+def main() -> int:
+    """Run the operator; 0 after a signal, 1 when it cannot go on, 2 when its configuration is wrong."""
+    options = _arguments()
+    try:
+        settings = Settings.load(options.config)
+    except ConfigurationError as error:
+        sys.stderr.write(f"crawl-operator: the configuration is wrong:\n{error}\n")
+        return 2
+    logging.basicConfig(
+        level=settings.logging.upper(),
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        asyncio.run(run(settings))
+    except (OSError, KubeError) as error:
+        _log.critical("cannot go on: %s", error)
+        return 1
+    return 0
+
+
+async def run(settings: Settings) -> None:
+    """Run the operator until it is told to stop by a signal."""
+    stop = asyncio.Event()
+    queue: WorkQueue[JobKey] = WorkQueue()
+    store = Store(queue.add, settings.limits.running)
+    results = ResultStore(
+        settings.results.folder,
+        max_bytes=settings.results.max_bytes,
+        inline_limit=settings.results.inline_limit_bytes,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        kube = await stack.enter_async_context(
+            Kube(handlers.connect, timeout=settings.reconcile.request_timeout_seconds)
+        )
+        guard = WatchGuard(store, kube, settings.namespaces, settings.reconcile.relist_seconds)
+        health, endpoint = settings.health, settings.endpoint
+        probes = await serve(HealthApi(guard, queue).application(), health.host, health.port)
+        stack.push_async_callback(probes.cleanup)
+        workers = WorkerApi(store, TokenVerifier(kube.read), results)
+        reports = await serve(workers.application(), endpoint.host, endpoint.port)
+        stack.push_async_callback(reports.cleanup)
+        reconciler = Reconciler(store, queue, kube, results, settings)
+        watches = asyncio.ensure_future(_watch(guard, settings, stop))
+        tasks = [asyncio.create_task(_work(guard, reconciler)), asyncio.create_task(guard.run())]
+        try:
+            await asyncio.wait([watches, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.set()
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, watches, return_exceptions=True)
+            _log.info("stopped")
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+
+async def _watch(guard: WatchGuard, settings: Settings, stop: asyncio.Event) -> None:
+    await handlers.run_watches(guard.seen, settings.namespaces, stop)
+
+
+async def _work(guard: WatchGuard, reconciler: Reconciler) -> None:
+    """Decide nothing before everything has been listed once: capacity is counted from what is seen."""
+    while not guard.synced:
+        try:
+            await guard.fill()
+        except NotFoundError:
+            _log.error("CrawlJobs are unknown to the cluster: install the CRD with `kubectl apply -f crds/`")
+            await asyncio.sleep(_FIRST_LIST_PAUSE)
+        except KubeError as error:
+            _log.error("the first list failed: %s", error)
+            await asyncio.sleep(_FIRST_LIST_PAUSE)
+    _log.info("ready")
+    await reconciler.run()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="crawl-operator",
+        description="Run web crawls on Kubernetes: watches CrawlJobs, starts a worker for each, keeps its status.",
+        epilog="Credentials: the pod's service account, else KUBECONFIG or ~/.kube/config. Every setting can be "
+        f"overridden by a variable: limits.urlsPerJob is {ENV_PREFIX}LIMITS__URLS_PER_JOB.",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML; all have defaults")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""How a job ends: the final status, made from the worker's outcome or from what the cluster says in its place."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from crawl_api.status import (
+    MAX_ERRORS,
+    Attempt,
+    Cause,
+    Condition,
+    ConditionType,
+    CrawlJobStatus,
+    JobError,
+    Phase,
+    Progress,
+    Result,
+)
+from crawl_api.worker_protocol import AttemptFailure, Outcome
+from crawl_operator.decide.conditions import Conditions
+from crawl_operator.decide.model import Plan, RecordEvent
+from crawl_operator.decide.progress import percent_done, progress_of
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a job's attempt, and all that is to be said of it."""
+
+    status: CrawlJobStatus
+    """The job's status, brought up to the moment before the end."""
+    outcome: Outcome | None
+    """What the worker said; None if it said nothing."""
+    failure: AttemptFailure | None
+    """Why the attempt failed as a whole."""
+    finished: datetime
+    now: datetime
+
+    @property
+    def phase(self) -> Phase:
+        """What the job comes to."""
+        if self.failure is not None or self.outcome is None or self.outcome.succeeded == 0:
+            return Phase.FAILED
+        return Phase.COMPLETED if self.outcome.succeeded >= self.outcome.total else Phase.PARTIAL_SUCCESS
+
+    @property
+    def reason(self) -> str:
+        """One word for it."""
+        return self.failure.code if self.failure is not None else self.phase.value
+
+    @property
+    def message(self) -> str:
+        """One sentence for it."""
+        if self.failure is not None:
+            return self.failure.message
+        return f"{self.outcome.succeeded} of {self.outcome.total} pages crawled" if self.outcome is not None else ""
+
+    @property
+    def elapsed_ms(self) -> int | None:
+        """Milliseconds from start to end; None where nothing had started."""
+        started = self.status.started_at
+        return int((self.finished - started) / timedelta(milliseconds=1)) if started is not None else None
+
+
+def finish(ending: Ending) -> Plan:
+    """Write the end of a job: phase, times, errors and result in one status."""
+    errors, count = _errors(ending)
+    stored = ending.outcome.stored if ending.outcome is not None else None
+    status = ending.status.model_copy(
+        update={
+            "phase": ending.phase,
+            "conditions": _conditions(ending),
+            "progress": _progress(ending),
+            "attempts": _attempts(ending),
+            "completed_at": ending.finished,
+            "processing_time_ms": ending.elapsed_ms,
+            "duration": human_duration(ending.elapsed_ms) if ending.elapsed_ms is not None else "",
+            "errors": errors,
+            "error_count": count,
+            "last_error": errors[-1].message if errors else "",
+            "result": _result(ending),
+            "result_url": stored.url if stored is not None else "",
+        }
+    )
+    if ending.phase is Phase.COMPLETED:
+        return Plan(status)  # its conditions say it; an Event would be one more write for every happy job
+    last = f"; the last error: {status.last_error}" if ending.phase is Phase.PARTIAL_SUCCESS else ""
+    return Plan(status, (RecordEvent(ending.reason, ending.message + last),))
+
+
+def human_duration(milliseconds: int) -> str:
+    """Write a duration as kubectl does: 850ms, 12.3s, 1m12s, 2h5m."""
+    seconds = milliseconds / 1000
+    if seconds < 1:
+        return f"{milliseconds}ms"
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest}s"
+    return f"{minutes // 60}h{minutes % 60}m"
+
+
+def _errors(ending: Ending) -> tuple[tuple[JobError, ...], int]:
+    """The pages' errors, oldest first, and the attempt's own at the end, unless one of them says the same."""
+    told = ending.outcome if ending.outcome is not None else ending.status
+    failure = ending.failure
+    if failure is None or any(error.code == failure.code for error in told.errors):
+        return told.errors, max(told.error_count, len(told.errors))
+    own = JobError(
+        code=failure.code,
+        message=failure.message,
+        attempt=ending.status.attempts[-1].number if ending.status.attempts else 1,
+        retryable=failure.cause is not Cause.PERMANENT,
+        time=ending.now,
+    )
+    return (*told.errors[: MAX_ERRORS - 1], own), max(told.error_count, len(told.errors)) + 1
+
+
+def _progress(ending: Ending) -> Progress:
+    before = ending.status.progress
+    progress = progress_of(before, ending.outcome) if ending.outcome is not None else before
+    percent = percent_done(before, progress, ended_well=ending.phase is not Phase.FAILED)
+    return progress.model_copy(update={"percent": percent, "summary": f"{percent}%"})
+
+
+def _attempts(ending: Ending) -> tuple[Attempt, ...]:
+    if not ending.status.attempts:
+        return ()
+    *before, last = ending.status.attempts
+    update = {"finished_at": ending.finished, "outcome": ending.phase}
+    if ending.failure is not None:
+        update |= {"cause": ending.failure.cause, "message": ending.failure.message}
+    return (*before, last.model_copy(update=update))
+
+
+def _result(ending: Ending) -> Result:
+    outcome = ending.outcome
+    stored = outcome.stored if outcome is not None else None
+    return Result(
+        success=ending.phase is not Phase.FAILED,
+        data=outcome.data if outcome is not None else None,
+        error=ending.failure.message if ending.failure is not None else "",
+        items=outcome.items if outcome is not None else 0,
+        bytes=stored.bytes if stored is not None else 0,
+        sha256=stored.sha256 if stored is not None else "",
+        processing_time_ms=ending.elapsed_ms,
+        worker_id=ending.status.worker_id,
+        completed_at=ending.finished,
+    )
+
+
+def _conditions(ending: Ending) -> tuple[Condition, ...]:
+    status, reason, message = ending.status, ending.reason, ending.message
+    conditions = Conditions(status.conditions, status.observed_generation, ending.now)
+    conditions = conditions.false(ConditionType.RECONCILING, reason, message)
+    if ending.phase is Phase.FAILED:
+        conditions = conditions.true(ConditionType.FAILED, reason, message)
+        conditions = conditions.true(ConditionType.STALLED, reason, message)
+    else:
+        conditions = conditions.true(ConditionType.COMPLETE, reason, message)
+    if ending.outcome is not None and ending.outcome.stored is not None:
+        stored = f"{ending.outcome.items} records are stored"
+        return conditions.true(ConditionType.RESULT_AVAILABLE, "Stored", stored).all
+    return conditions.false(ConditionType.RESULT_AVAILABLE, "NoResult", "no result was stored").all

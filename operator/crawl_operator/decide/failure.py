@@ -1,0 +1,58 @@
+"""Failures of a whole attempt: what the cluster or the worker said, put into one code, one cause and one sentence."""
+
+import signal
+
+from crawl_api.status import Cause
+from crawl_api.worker_protocol import AttemptFailure
+from crawl_operator.decide.model import BatchJob, WorkerPod
+
+# Reasons of a pod that the cluster, not the worker, brought to its end. Source: Kubernetes, "Pod disruption conditions"
+# and the kubelet's eviction, shutdown and admission reasons.
+_CLUSTER_REASONS = frozenset(
+    {"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Shutdown", "Preempted", "UnexpectedAdmissionError"}
+)
+
+
+def of_pod(pod: WorkerPod) -> AttemptFailure:
+    """Say why a pod that ended without an outcome ended."""
+    who = f"worker pod {pod.name}"
+    said = f": {pod.end_message}" if pod.end_message else ""
+    if pod.end_reason == "OOMKilled":
+        text = f"{who} used more memory than its limit and was killed"
+        return AttemptFailure(code="OutOfMemory", cause=Cause.TRANSIENT, message=text)
+    if pod.end_reason == "DeadlineExceeded":
+        text = f"{who} ran beyond the job's timeoutSeconds and was stopped{said}"
+        return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message=text)
+    if pod.end_reason in _CLUSTER_REASONS:
+        text = f"{who} was ended by the cluster ({pod.end_reason}){said}"
+        return AttemptFailure(code=pod.end_reason, cause=Cause.INFRASTRUCTURE, message=text)
+    if pod.started is None:
+        text = f"{who} never started ({pod.end_reason or pod.phase}){said}"
+        return AttemptFailure(code="WorkerNotStarted", cause=Cause.INFRASTRUCTURE, message=text)
+    number = pod.signal or (pod.exit_code - 128 if pod.exit_code is not None and pod.exit_code > 128 else None)
+    if number is not None:
+        text = f"{who} was killed by {_signal_name(number)} before it could report{said}"
+        return AttemptFailure(code="WorkerKilled", cause=Cause.INFRASTRUCTURE, message=text)
+    text = f"{who} ended with exit code {pod.exit_code} and left no outcome{said}"
+    return AttemptFailure(code="WorkerCrashed", cause=Cause.TRANSIENT, message=text)
+
+
+def of_batch_job(job: BatchJob) -> AttemptFailure:
+    """Say why a batch Job failed whose pod is gone."""
+    code = "Timeout" if job.failed_reason == "DeadlineExceeded" else "WorkerLost"
+    cause = Cause.TRANSIENT if code == "Timeout" else Cause.INFRASTRUCTURE
+    text = f"batch Job {job.name} failed ({job.failed_reason}): {job.failed_message}"
+    return AttemptFailure(code=code, cause=cause, message=text)
+
+
+def lost(worker: str) -> AttemptFailure:
+    """Say that nothing is left of a worker that was running."""
+    text = f"worker {worker} was deleted before it could report"
+    return AttemptFailure(code="WorkerLost", cause=Cause.INFRASTRUCTURE, message=text)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,172 @@
+"""What decisions are made from and what they come to. All values frozen; actions are a closed union."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from crawl_api.crawljob import Priority
+from crawl_api.status import CrawlJobStatus, Execution, Phase
+from crawl_api.worker_protocol import Outcome, ProgressReport
+
+
+@dataclass(frozen=True, slots=True)
+class JobKey:
+    """Names a CrawlJob, as the work queue does."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A CrawlJob as last seen. A finished one carries neither spec nor the bulk of its status."""
+
+    key: JobKey
+    uid: str
+    version: int
+    """`metadata.resourceVersion`, which Kubernetes defines as comparable between versions of one kind."""
+    generation: int
+    created: datetime
+    priority: Priority
+    phase: Phase
+    deleting: bool
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    status: CrawlJobStatus = field(default_factory=CrawlJobStatus)
+
+    @property
+    def order(self) -> tuple[int, datetime, str, str]:
+        """Sort key of the queue for capacity: class, then age; the name only makes it total."""
+        return self.priority.rank, self.created, self.key.namespace, self.key.name
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPod:
+    """A pod that runs, or ran, an attempt."""
+
+    name: str
+    uid: str
+    version: int
+    attempt: int
+    deleting: bool
+    phase: str
+    started: datetime | None = None
+    """When the worker's container started; None while it never did."""
+    finished: datetime | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    end_reason: str = ""
+    """The container's reason (OOMKilled, Error…) or, before that, the pod's (Evicted, DeadlineExceeded…)."""
+    end_message: str = ""
+    """The pod's message where the cluster ended it."""
+    termination_message: str = ""
+    hold_reason: str = ""
+    """Why it does not start (Unschedulable, ErrImagePull…), in the cluster's own word."""
+    hold_message: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has run, to whatever end."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """A batch Job that runs, or ran, an attempt through a pod of its own."""
+
+    name: str
+    uid: str
+    version: int
+    attempt: int
+    deleting: bool
+    failed_reason: str = ""
+    failed_message: str = ""
+    completed: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will start no further pod."""
+        return self.completed or bool(self.failed_reason)
+
+
+Child = WorkerPod | BatchJob
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPolicy:
+    """How jobs of one priority class are run."""
+
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The administrator's settings that decisions depend on."""
+
+    classes: Mapping[Priority, ClassPolicy]
+    running_limit: int
+    max_urls: int
+    progress_interval: float
+    """Seconds between two progress writes of one job."""
+    patience: float
+    """Seconds a job may wait for capacity before its status says so: short waits cost no write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether capacity is free for the job, now."""
+
+    granted: bool
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that is known about one job when it is decided upon."""
+
+    job: Job
+    pods: tuple[WorkerPod, ...] = ()
+    batch_jobs: tuple[BatchJob, ...] = ()
+    report: ProgressReport | None = None
+    """The newest progress report of the current attempt."""
+    outcome: Outcome | None = None
+    """The outcome document of the current attempt, where the result store holds one."""
+    admission: Admission = Admission(granted=False)
+    refusal: str = ""
+    """What the cluster said when it refused a worker just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorker:
+    """Create the Pod or batch Job of an attempt."""
+
+    attempt: int
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvent:
+    """Post a Kubernetes Event about the job, for `kubectl describe`."""
+
+    reason: str
+    message: str
+    warning: bool = True
+
+
+Action = StartWorker | RecordEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What shall be: a status (None: leave it), what to do, and when to look again at the latest."""
+
+    status: CrawlJobStatus | None = None
+    actions: tuple[Action, ...] = ()
+    requeue_after: float | None = None
+
+
+NOTHING = Plan()

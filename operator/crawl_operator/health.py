@@ -1,0 +1,64 @@
+"""Liveness and readiness: not whether the process answers, but whether it still sees and still works."""
+
+import asyncio
+import time
+from typing import Final
+
+from aiohttp import web
+
+from crawl_operator.decide.model import JobKey
+from crawl_operator.queue import WorkQueue
+from crawl_operator.watch_guard import WatchGuard
+
+STUCK_SECONDS: Final = 180.0
+"""A key that waits or is in hand for longer means that the queue is stuck: one round has a shorter limit."""
+
+
+class HealthApi:
+    """Serves /healthz and /readyz: 200, or 503 with one line for each thing that is wrong."""
+
+    def __init__(self, guard: WatchGuard, queue: WorkQueue[JobKey], *, stuck_seconds: float = STUCK_SECONDS) -> None:
+        self._guard = guard
+        self._queue = queue
+        self._stuck_seconds = stuck_seconds
+        self._beat = time.monotonic()
+
+    def application(self) -> web.Application:
+        """Return the application to serve."""
+        application = web.Application()
+        application.router.add_get("/healthz", self._live)
+        application.router.add_get("/readyz", self._ready)
+        return application
+
+    def problems(self) -> list[str]:
+        """Say what is wrong enough for a restart."""
+        found = [f"the watch of {kind} is stale: it has missed changes" for kind in self._guard.frozen]
+        if (age := self._queue.oldest_age()) > self._stuck_seconds:
+            found.append(f"the queue is stuck: a job has waited for {age:.0f} s")
+        return found
+
+    async def _live(self, _: web.Request) -> web.Response:
+        return _answer(self.problems())
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        starting = [] if self._guard.synced else ["starting: the first list of jobs is not complete"]
+        return _answer(starting + self.problems())
+
+
+def _answer(problems: list[str]) -> web.Response:
+    if problems:
+        return web.Response(status=503, text="\n".join(problems) + "\n")
+    return web.Response(text="ok\n")
+
+
+async def serve(application: web.Application, host: str, port: int) -> web.AppRunner:
+    """Serve an application until the runner's `cleanup` is called.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    await asyncio.sleep(0)
+    return runner

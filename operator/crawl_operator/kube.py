@@ -1,0 +1,247 @@
+"""The Kubernetes API in the few verbs the operator needs: bounded in time and number, errors typed, writes guarded."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import aiohttp
+
+from crawl_api.names import API_VERSION, PLURAL
+
+Object = dict[str, Any]
+
+_PAGE: Final = 500
+"""Objects per page of a list."""
+
+_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class KubeError(Exception):
+    """A call to the API failed.
+
+    Attributes:
+        status: HTTP status; 0 when there was no answer.
+        reason: the API's own word for it.
+        retry_after: seconds the API asks to wait.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "", retry_after: float = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class LoginFailedError(KubeError):
+    """There are no credentials to log in with."""
+
+
+class NotFoundError(KubeError):
+    """The object is not there."""
+
+
+class ConflictError(KubeError):
+    """The object has changed since it was read; read it again."""
+
+
+class AlreadyExistsError(KubeError):
+    """An object of that name is there already."""
+
+
+class RefusedError(KubeError):
+    """The API will refuse the same call again: it is invalid or forbidden."""
+
+
+class UnavailableError(KubeError):
+    """No answer, or one that says to come back later. Whether a write took place is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of object, as its URL names it."""
+
+    api: str
+    plural: str
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        """Return the URL path of the collection, of an object, or of a subresource of it."""
+        root = f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
+        scope = f"/namespaces/{namespace}" if namespace is not None else ""
+        tail = "".join(f"/{part}" for part in (name, subresource) if part)
+        return f"{root}{scope}/{self.plural}{tail}"
+
+
+CRAWLJOBS: Final = Resource(API_VERSION, PLURAL)
+PODS: Final = Resource("v1", "pods")
+BATCH_JOBS: Final = Resource("batch/v1", "jobs")
+EVENTS: Final = Resource("v1", "events")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach an API server."""
+
+    server: str
+    tls: ssl.SSLContext | None
+    headers: Mapping[str, str]
+
+
+class Kube:
+    """A client of one API server.
+
+    Args:
+        login: returns a connection; asked again when the server answers 401, because tokens are renewed.
+        timeout: seconds for one request.
+        parallel: requests in flight at once.
+    """
+
+    def __init__(self, login: Callable[[], Awaitable[Connection]], *, timeout: float, parallel: int = 32) -> None:
+        self._login = login
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._parallel = parallel
+        self._lock = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._parallel),
+            timeout=self._timeout,
+            auto_decompress=True,
+        )
+        self._connection = await self._login()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Read an object.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return await self._call("GET", resource.path(namespace, name))
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """Create an object.
+
+        Raises:
+            AlreadyExistsError: one of that name is there.
+        """
+        return await self._call("POST", resource.path(namespace), body=body)
+
+    async def patch_status(self, resource: Resource, namespace: str, name: str, version: int, patch: Object) -> Object:
+        """Merge a patch into an object's status, if the object is still at that version.
+
+        Raises:
+            ConflictError: it is not; nothing was written.
+        """
+        body = {"metadata": {"resourceVersion": str(version)}, "status": patch}
+        path = resource.path(namespace, name, "status")
+        return await self._call("PATCH", path, body=body, content_type="application/merge-patch+json")
+
+    async def list(
+        self, resource: Resource, namespace: str | None, *, selector: str = "", metadata_only: bool = False
+    ) -> AsyncIterator[Object]:
+        """Yield all objects of a kind, page by page; with `metadata_only` just their metadata.
+
+        Raises:
+            UnavailableError: the list broke off (410 Gone included); what was yielded may be incomplete.
+        """
+        params = {"limit": str(_PAGE)}
+        if selector:
+            params["labelSelector"] = selector
+        accept = _METADATA_ONLY if metadata_only else "application/json"
+        while True:
+            page = await self._call("GET", resource.path(namespace), params=params, accept=accept)
+            for item in page["items"]:
+                yield item
+            params["continue"] = page["metadata"].get("continue", "")
+            if not params["continue"]:
+                return
+
+    async def read(self, path: str) -> Object:
+        """Read a non-resource URL, such as the published token keys."""
+        return await self._call("GET", path)
+
+    async def _call(  # noqa: PLR0913 - the parts of a request
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        params: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+        content_type: str = "application/json",
+    ) -> Object:
+        for last_try in (False, True):
+            connection = self._connection
+            if self._session is None or connection is None:
+                raise RuntimeError("the client is not open")
+            headers = {**connection.headers, "Accept": accept, "Content-Type": content_type}
+            data = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
+            try:
+                async with self._session.request(
+                    method,
+                    connection.server + path,
+                    headers=headers,
+                    data=data,
+                    params=params,
+                    ssl=connection.tls if connection.tls is not None else True,
+                ) as response:
+                    text = await response.text()
+                    if response.status == 401 and not last_try:
+                        await self._login_again(connection)
+                        continue
+                    if response.status < 300:
+                        return _object(text, method, path)
+                    raise _error(response.status, response.headers, text, f"{method} {path}")
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                what = str(error) or type(error).__name__
+                raise UnavailableError(f"{method} {path}: no answer from the API server: {what}") from error
+        raise AssertionError("unreachable")
+
+    async def _login_again(self, stale: Connection) -> None:
+        async with self._lock:
+            if self._connection is stale:
+                self._connection = await self._login()
+
+
+def _object(text: str, method: str, path: str) -> Object:
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise UnavailableError(f"{method} {path}: the answer is not JSON") from error
+    if not isinstance(parsed, dict):
+        raise UnavailableError(f"{method} {path}: the answer is no object")
+    return parsed
+
+
+def _error(status: int, headers: Mapping[str, str], text: str, call: str) -> KubeError:
+    try:
+        details = json.loads(text)
+        reason, message = str(details["reason"]), str(details["message"])
+    except (ValueError, KeyError, TypeError):
+        reason, message = "", text[:500]
+    kind: type[KubeError]
+    match status, reason:
+        case 404, _:
+            kind = NotFoundError
+        case 409, "AlreadyExists":
+            kind = AlreadyExistsError
+        case 409, _:
+            kind = ConflictError
+        case ((400 | 403 | 405 | 413 | 415 | 422), _):
+            kind = RefusedError
+        case _:
+            kind = UnavailableError
+    try:
+        retry_after = min(float(headers.get("Retry-After", "0")), 60.0)
+    except ValueError:
+        retry_after = 0
+    return kind(f"{call}: {status} {message}", status=status, reason=reason, retry_after=retry_after)

@@ -1,0 +1,119 @@
+"""Kubernetes objects → the slim, frozen values that the store keeps and decisions read."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from crawl_api.crawljob import Priority
+from crawl_api.names import LABEL_ATTEMPT, LABEL_JOB, LABEL_JOB_UID, WORKER_CONTAINER
+from crawl_api.status import CrawlJobStatus, Phase
+from crawl_operator.decide.model import BatchJob, Job, JobKey, WorkerPod
+
+Json = Mapping[str, Any]
+
+_NO_TIME: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def job_of(body: Json) -> Job:
+    """Project a CrawlJob."""
+    meta = body["metadata"]
+    status = body.get("status") or {}
+    phase = Phase(status.get("phase", Phase.PENDING))
+    live = not phase.terminal
+    return Job(
+        key=JobKey(meta["namespace"], meta["name"]),
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        generation=int(meta.get("generation", 0)),
+        created=_time(meta.get("creationTimestamp")) or _NO_TIME,
+        priority=Priority((body.get("spec") or {}).get("priority", Priority.NORMAL)),
+        phase=phase,
+        deleting="deletionTimestamp" in meta,
+        spec=dict(body["spec"]) if live else {},
+        status=_status(status, phase) if live else CrawlJobStatus(phase=phase),
+    )
+
+
+def pod_of(body: Json) -> WorkerPod:
+    """Project a worker's pod."""
+    meta, status = body["metadata"], body.get("status") or {}
+    state = _worker_state(status)
+    terminated, running, waiting = (state.get(name) or {} for name in ("terminated", "running", "waiting"))
+    unschedulable = _false_condition(status, "PodScheduled")
+    return WorkerPod(
+        name=meta["name"],
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        attempt=_attempt(meta),
+        deleting="deletionTimestamp" in meta,
+        phase=status.get("phase", "Pending"),
+        started=_time(running.get("startedAt") or terminated.get("startedAt")),
+        finished=_time(terminated.get("finishedAt")),
+        exit_code=terminated.get("exitCode"),
+        signal=terminated.get("signal"),
+        end_reason=str(status.get("reason") or terminated.get("reason") or ""),
+        end_message=str(status.get("message") or ""),
+        termination_message=str(terminated.get("message") or ""),
+        hold_reason=str(waiting.get("reason") or unschedulable.get("reason") or ""),
+        hold_message=str(waiting.get("message") or unschedulable.get("message") or ""),
+    )
+
+
+def batch_job_of(body: Json) -> BatchJob:
+    """Project a batch Job."""
+    meta, status = body["metadata"], body.get("status") or {}
+    held = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
+    failed = held.get("Failed") or {}
+    return BatchJob(
+        name=meta["name"],
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        attempt=_attempt(meta),
+        deleting="deletionTimestamp" in meta,
+        failed_reason=str(failed.get("reason", "Failed")) if failed else "",
+        failed_message=str(failed.get("message", "")),
+        completed="Complete" in held,
+    )
+
+
+def owner_of(body: Json) -> tuple[JobKey, str] | None:
+    """Return key and UID of the CrawlJob that a child belongs to; None for an object that is no child of ours."""
+    meta = body["metadata"]
+    labels = meta.get("labels") or {}
+    if LABEL_JOB not in labels or LABEL_JOB_UID not in labels:
+        return None
+    return JobKey(meta["namespace"], labels[LABEL_JOB]), labels[LABEL_JOB_UID]
+
+
+def _status(status: Json, phase: Phase) -> CrawlJobStatus:
+    try:
+        return CrawlJobStatus.model_validate(status)
+    except ValidationError:
+        return CrawlJobStatus(phase=phase)  # written by hand past the operator: it will be written anew
+
+
+def _worker_state(pod_status: Json) -> Json:
+    for container in pod_status.get("containerStatuses") or ():
+        if container.get("name") == WORKER_CONTAINER:
+            state: Json = container.get("state") or {}
+            return state
+    return {}
+
+
+def _false_condition(status: Json, kind: str) -> Json:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == kind and condition.get("status") == "False":
+            found: Json = condition
+            return found
+    return {}
+
+
+def _attempt(meta: Json) -> int:
+    text = (meta.get("labels") or {}).get(LABEL_ATTEMPT, "1")
+    return int(text) if text.isdecimal() else 1
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

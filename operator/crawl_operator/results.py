@@ -1,0 +1,104 @@
+"""The embedded result store: a folder of the operator's, written through obstore, one subfolder per worker pod."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore
+
+from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, OUTCOME_FILE, RESULTS_FILE, Outcome, StoredResult
+from crawl_operator.decide.model import JobKey
+
+_CHUNK: Final = 1 << 20
+
+
+class TooLargeError(Exception):
+    """More was sent than may be stored."""
+
+
+class StoreFullError(Exception):
+    """The store cannot be written; the text says why."""
+
+
+class ResultStore:
+    """Results and outcome documents, by job and pod.
+
+    Args:
+        folder: made if it is not there.
+        max_bytes: largest result.
+        inline_limit: largest data that an outcome may carry into a status; larger ones are left out there.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int, inline_limit: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder.resolve()
+        self._store = LocalStore(self._folder)
+        self._max_bytes = max_bytes
+        self._inline_limit = inline_limit
+
+    async def save_results(self, key: JobKey, uid: str, pod: str, chunks: AsyncIterator[bytes]) -> StoredResult:
+        """Store a worker's records, streamed; nothing is visible until all of it has arrived.
+
+        Raises:
+            TooLargeError: it is more than `max_bytes`.
+            StoreFullError: it cannot be written.
+        """
+        digest = hashlib.sha256()
+        size = 0
+
+        async def checked() -> AsyncIterator[bytes]:
+            nonlocal size
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise TooLargeError(f"more than {self._max_bytes} bytes (results.maxBytes)")
+                digest.update(chunk)
+                yield chunk
+
+        path = _path(key, uid, pod, RESULTS_FILE)
+        await self._put(path, checked())
+        return StoredResult(url=(self._folder / path).as_uri(), bytes=size, sha256=digest.hexdigest())
+
+    async def save_outcome(self, key: JobKey, uid: str, pod: str, outcome: Outcome) -> None:
+        """Store a worker's outcome, so that a restarted operator knows it whole.
+
+        Raises:
+            StoreFullError: it cannot be written.
+        """
+        await self._put(_path(key, uid, pod, OUTCOME_FILE), outcome.model_dump_json(by_alias=True).encode())
+
+    async def outcome(self, key: JobKey, uid: str, pod: str) -> Outcome | None:
+        """Return the outcome that a worker has stored; None if it has stored none that makes sense."""
+        path = self._folder / _path(key, uid, pod, OUTCOME_FILE)
+        try:
+            text = await asyncio.to_thread(_read_bounded, path)
+        except (OSError, UnicodeDecodeError):
+            return None
+        outcome = Outcome.parse(text)
+        if outcome is None or outcome.data is None:
+            return outcome
+        if len(json.dumps(outcome.data, ensure_ascii=False).encode()) > self._inline_limit:
+            return outcome.model_copy(update={"data": None})
+        return outcome
+
+    async def _put(self, path: str, content: bytes | AsyncIterator[bytes]) -> None:
+        try:
+            await self._store.put_async(path, content, chunk_size=_CHUNK)
+        except (BaseError, OSError) as error:
+            raise StoreFullError(f"the result store cannot be written: {error}") from error
+
+
+def _path(key: JobKey, uid: str, pod: str, file: str) -> str:
+    return f"{key.namespace}/{key.name}/{uid}/{pod}/{file}"
+
+
+def _read_bounded(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.read(2 * MAX_OUTCOME_BYTES)

@@ -1,0 +1,227 @@
+"""The operator's configuration: a YAML file, overridden by environment variables, checked as a whole at start.
+
+Every setting has a default that works in a cluster. An environment variable is the path of a setting in capitals:
+`limits.urlsPerJob` is `CRAWL_OPERATOR_LIMITS__URLS_PER_JOB`.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from crawl_api.crawljob import URLS_CEILING, Priority
+from crawl_api.status import Execution
+from crawl_operator.decide.model import ClassPolicy, Policy
+
+ENV_PREFIX: Final = "CRAWL_OPERATOR_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _network(text: str) -> str:
+    return str(ip_network(text))
+
+
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class ConfigurationError(Exception):
+    """The configuration is unusable; the text has one line for each setting that is wrong."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class Endpoint(_Group):
+    """Where workers report to."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - workers come from other nodes; each request is authenticated
+    """Address to listen on."""
+    port: Port = 8082
+    """Port to listen on."""
+    url: Annotated[str, Field(pattern=r"^https?://", max_length=200)] = "http://crawl-operator:8082"
+    """The same as workers reach it: the URL of a Service in a cluster."""
+
+
+class Health(_Group):
+    """Where the kubelet asks for liveness (/healthz) and readiness (/readyz)."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - the kubelet asks from the node's network
+    port: Port = 8081
+
+
+class Worker(_Group):
+    """What the worker pods are made of."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512)] = "crawl-worker:latest"
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    service_account: str = "default"
+    """Needs no rights: workers never talk to the Kubernetes API."""
+    user_agent: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x20-\x7e]+$")] = "crawl-operator/0.1"
+    """User-Agent of jobs that name none; put a contact here."""
+    allowed_networks: tuple[Network, ...] = ()
+    """CIDRs of internal addresses that crawls may reach; by default none, not even loopback."""
+    resources: Mapping[str, Any] = {
+        "requests": {"cpu": "250m", "memory": "256Mi"},
+        "limits": {"memory": "512Mi"},
+    }
+    work_dir_size: str = "1Gi"
+    """Scratch space of a worker, where results wait for their upload."""
+
+
+class Results(_Group):
+    """The embedded result store."""
+
+    folder: Path = Path("/var/lib/crawl-operator/results")
+    """A folder on a volume of the operator's."""
+    inline_limit_bytes: Annotated[int, Field(ge=0, le=65536)] = 16384
+    """Largest result that also stands in the job's status."""
+    max_bytes: Annotated[int, Field(ge=1)] = 1 << 30
+    """Largest result that one attempt may store."""
+
+
+class Limits(_Group):
+    """What may be asked for, and how much of it happens at once."""
+
+    running: Annotated[int, Field(ge=1, le=10000)] = 4
+    """Jobs that run at once."""
+    urls_per_job: Annotated[int, Field(ge=1, le=URLS_CEILING)] = 50
+    """URLs in one batch."""
+    concurrency: Annotated[int, Field(ge=1, le=100)] = 10
+    """Requests that one job has in flight at once."""
+
+
+class PriorityClass(_Group):
+    """How jobs of one priority run."""
+
+    execution: Execution
+    """`Pod` starts soonest; `Job` is visible to batch tools and survives disruptions by itself."""
+    priority_class_name: str = ""
+    """The Kubernetes PriorityClass of the worker pods; empty for the cluster's default."""
+    resources: Mapping[str, Any] | None = None
+    """Instead of `worker.resources`."""
+
+
+class Reconcile(_Group):
+    """The pace of the operator."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 16
+    """Jobs reconciled at once."""
+    relist_seconds: Annotated[float, Field(ge=1)] = 120
+    """How often the watches are checked against a fresh list."""
+    progress_interval_seconds: Annotated[float, Field(ge=0.1)] = 2
+    """Least time between two progress writes of one job."""
+    patience_seconds: Annotated[float, Field(ge=0)] = 2
+    """A job that waits for capacity longer than this says so in its status."""
+    request_timeout_seconds: Annotated[float, Field(ge=1)] = 15
+    """Time limit of one request to the Kubernetes API."""
+
+
+_DEFAULT_CLASSES: Final = {
+    Priority.CRITICAL: PriorityClass(execution=Execution.POD),
+    Priority.HIGH: PriorityClass(execution=Execution.POD),
+    Priority.NORMAL: PriorityClass(execution=Execution.JOB),
+    Priority.LOW: PriorityClass(execution=Execution.JOB),
+}
+
+
+class Settings(BaseSettings):
+    """All settings of the operator."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+    )
+
+    namespaces: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)], ...] = ()
+    """Namespaces to serve; none named: the whole cluster."""
+    logging: Literal["debug", "info", "warning", "error"] = "info"
+    endpoint: Endpoint = Endpoint()
+    health: Health = Health()
+    worker: Worker = Worker()
+    results: Results = Results()
+    limits: Limits = Limits()
+    classes: Mapping[Priority, PriorityClass] = {}
+    """Priorities left out keep their default: Critical and High run as Pods, Normal and Low as batch Jobs."""
+    reconcile: Reconcile = Reconcile()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, whose content arrives as arguments."""
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, file: Path | None) -> Self:
+        """Read the settings.
+
+        Raises:
+            ConfigurationError: naming every setting that is wrong, and why.
+        """
+        try:
+            return cls(**_read(file))
+        except ValidationError as error:
+            lines = (
+                f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']} (is {_shown(problem['input'])})"
+                for problem in error.errors(include_url=False)
+            )
+            raise ConfigurationError("\n".join(lines)) from None
+        except SettingsError as error:
+            raise ConfigurationError(f"environment: {error}") from None
+
+    def class_of(self, priority: Priority) -> PriorityClass:
+        """Return how jobs of a priority run."""
+        return self.classes.get(priority, _DEFAULT_CLASSES[priority])
+
+    @property
+    def policy(self) -> Policy:
+        """The part of the settings that decisions depend on."""
+        return Policy(
+            classes={priority: ClassPolicy(self.class_of(priority).execution) for priority in Priority},
+            running_limit=self.limits.running,
+            max_urls=self.limits.urls_per_job,
+            progress_interval=self.reconcile.progress_interval_seconds,
+            patience=self.reconcile.patience_seconds,
+        )
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text()) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{file}: not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{file}: must hold settings by name, not a {type(content).__name__}")
+    return content
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"

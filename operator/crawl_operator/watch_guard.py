@@ -1,0 +1,153 @@
+"""The relist: fills the store at start, and later finds what the watches have missed, and whether they are frozen."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Any, Final
+
+from crawl_operator.decide.model import BatchJob, JobKey, WorkerPod
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Kube, KubeError, NotFoundError, Object, Resource
+from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of
+from crawl_operator.store import Store
+from crawl_operator.workloads import CHILD_SELECTOR
+
+_log = logging.getLogger(__name__)
+
+_GRACE: Final = 5.0
+"""Seconds a watch may lag behind a list before it counts as having missed something."""
+
+KINDS: Final = (CRAWLJOBS, PODS, BATCH_JOBS)
+
+
+class WatchGuard:
+    """Puts what watches and lists see into the store, and compares the two.
+
+    Args:
+        namespaces: those served; none: the whole cluster.
+        interval: seconds between two comparisons.
+    """
+
+    def __init__(self, store: Store, kube: Kube, namespaces: Collection[str], interval: float) -> None:
+        self._store = store
+        self._kube = kube
+        self._scopes = tuple(namespaces) or (None,)
+        self._interval = interval
+        self._seen_at = dict.fromkeys(KINDS, time.monotonic())
+        self._frozen: set[Resource] = set()
+        self.synced = False
+
+    @property
+    def frozen(self) -> list[str]:
+        """Kinds whose watch has missed changes and delivered nothing since."""
+        return sorted(resource.plural for resource in self._frozen)
+
+    def seen(self, resource: Resource, gone: bool, body: Mapping[str, Any]) -> None:  # noqa: FBT001 - the watch's word
+        """Take what a watch delivers."""
+        self._seen_at[resource] = time.monotonic()
+        self._frozen.discard(resource)
+        self._put(resource, body, gone=gone)
+
+    async def fill(self) -> None:
+        """List everything once.
+
+        Raises:
+            NotFoundError: the CRD is not installed.
+            KubeError: a list could not be read.
+        """
+        for resource in KINDS:
+            async for body in self._list(resource, metadata_only=False):
+                self._put(resource, body, gone=False)
+        self.synced = True
+
+    async def run(self) -> None:
+        """Compare lists and watches until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval)
+            for resource in KINDS:
+                try:
+                    await self.compare(resource)
+                except KubeError as error:
+                    _log.warning("%s could not be listed: %s", resource.plural, error)
+
+    async def compare(self, resource: Resource) -> None:
+        """Find what a watch has missed, and take it from the API server instead."""
+        started = time.monotonic()
+        known = self._known(resource)
+        listed = {
+            body["metadata"]["uid"]: (body["metadata"]["namespace"], body["metadata"]["name"], _version(body))
+            async for body in self._list(resource, metadata_only=True)
+        }
+        if not self._missed(resource, known.keys(), listed):
+            return
+        await asyncio.sleep(_GRACE)
+        missed = self._missed(resource, known.keys(), listed)
+        if not missed:
+            return
+        _log.warning("the watch of %s has missed %d changes; they are read anew", resource.plural, len(missed))
+        if self._seen_at[resource] < started:
+            self._frozen.add(resource)
+        for uid in missed:
+            await self._read_again(resource, uid, listed.get(uid))
+
+    def _missed(
+        self, resource: Resource, known_before: Collection[str], listed: Mapping[str, tuple[str, str, int]]
+    ) -> list[str]:
+        known = self._known(resource)
+        behind = [uid for uid, (_, _, version) in listed.items() if uid not in known or known[uid][1] < version]
+        return [uid for uid in behind if not self._store.buried(uid)] + [
+            uid for uid in known_before if uid in known and uid not in listed
+        ]
+
+    def _known(self, resource: Resource) -> dict[str, tuple[JobKey, int]]:
+        """Return UID → (key of the job, version)."""
+        if resource is CRAWLJOBS:
+            return {job.uid: (job.key, job.version) for job in self._store.jobs()}
+        return self._store.all_children(WorkerPod if resource is PODS else BatchJob)
+
+    async def _read_again(self, resource: Resource, uid: str, listed: tuple[str, str, int] | None) -> None:
+        known = self._known(resource).get(uid)
+        if listed is not None:
+            namespace, name, _ = listed
+            try:
+                body = await self._kube.get(resource, namespace, name)
+            except NotFoundError:
+                body = None
+            if body is not None and body["metadata"]["uid"] == uid:
+                self._put(resource, body, gone=False)
+                return
+        if known is not None:
+            self._remove(resource, known[0], uid)
+
+    def _put(self, resource: Resource, body: Mapping[str, Any], *, gone: bool) -> None:
+        uid = body["metadata"]["uid"]
+        if resource is CRAWLJOBS:
+            job = job_of(body)
+            if gone:
+                self._store.remove_job(job.key, uid)
+            else:
+                self._store.put_job(job)
+            return
+        owner = owner_of(body)
+        if owner is None:
+            return
+        if gone:
+            self._store.remove_child(owner[0], uid)
+        else:
+            self._store.put_child(*owner, pod_of(body) if resource is PODS else batch_job_of(body))
+
+    def _remove(self, resource: Resource, key: JobKey, uid: str) -> None:
+        if resource is CRAWLJOBS:
+            self._store.remove_job(key, uid)
+        else:
+            self._store.remove_child(key, uid)
+
+    async def _list(self, resource: Resource, *, metadata_only: bool) -> AsyncIterator[Object]:
+        selector = "" if resource is CRAWLJOBS else CHILD_SELECTOR
+        for namespace in self._scopes:
+            async for body in self._kube.list(resource, namespace, selector=selector, metadata_only=metadata_only):
+                yield body
+
+
+def _version(body: Object) -> int:
+    return int(body["metadata"]["resourceVersion"])

@@ -1,0 +1,128 @@
+"""The HTTP endpoint that workers report to: progress, results, outcome. A worker speaks for its own job only.
+
+Who speaks is told by its token: its pod's UID leads to the job that the operator made the pod for. What is said must
+concern that job and that attempt.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from crawl_api.worker_protocol import (
+    MAX_OUTCOME_BYTES,
+    MAX_PROGRESS_BYTES,
+    Outcome,
+    ProgressReport,
+    outcome_path,
+    progress_path,
+    results_path,
+)
+from crawl_operator.decide.model import Job, WorkerPod
+from crawl_operator.kube import KubeError
+from crawl_operator.results import ResultStore, StoreFullError, TooLargeError
+from crawl_operator.store import Store
+from crawl_operator.tokens import TokenRefusedError, TokenVerifier
+
+_log = logging.getLogger(__name__)
+
+_CHUNK: Final = 1 << 16
+_RETRY: Final = {"Retry-After": "1"}
+
+_M = TypeVar("_M", bound=BaseModel)
+
+Handler = Callable[[web.Request, Job, WorkerPod], Awaitable[web.Response]]
+
+
+class WorkerApi:
+    """Serves what `crawl_api.worker_protocol` describes."""
+
+    def __init__(self, store: Store, verifier: TokenVerifier, results: ResultStore) -> None:
+        self._store = store
+        self._verifier = verifier
+        self._results = results
+
+    def application(self) -> web.Application:
+        """Return the application to serve."""
+        application = web.Application(client_max_size=max(MAX_OUTCOME_BYTES, MAX_PROGRESS_BYTES))
+        job_uid, attempt = "{job_uid:[0-9a-f-]{1,64}}", "{attempt:[0-9]{1,6}}"
+        for method, path, handler in (
+            ("POST", progress_path, self._progress),
+            ("PUT", results_path, self._save_results),
+            ("PUT", outcome_path, self._save_outcome),
+        ):
+            # The paths are made by the functions that workers use; the attempt is a number there, a pattern here.
+            route = path(job_uid, 0).replace("/0/", f"/{attempt}/")
+            application.router.add_route(method, route, self._for_worker(handler))
+        return application
+
+    def _for_worker(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def checked(request: web.Request) -> web.Response:
+            job, pod = await self._worker(request)
+            try:
+                return await handler(request, job, pod)
+            except TooLargeError as error:
+                raise web.HTTPRequestEntityTooLarge(max_size=0, actual_size=0, text=str(error)) from None
+            except StoreFullError as error:
+                _log.error("result of %s not stored: %s", job.key, error)
+                raise web.HTTPInsufficientStorage(text=str(error), headers=_RETRY) from None
+
+        return checked
+
+    async def _worker(self, request: web.Request) -> tuple[Job, WorkerPod]:
+        """Return the job and the pod that a request comes from."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise web.HTTPUnauthorized(text="a worker's token is required", headers={"WWW-Authenticate": "Bearer"})
+        try:
+            identity = await self._verifier.verify(token.strip())
+        except TokenRefusedError as error:
+            _log.warning("a worker's token was refused: %s", error)
+            raise web.HTTPUnauthorized(text=str(error), headers={"WWW-Authenticate": "Bearer"}) from None
+        except KubeError as error:
+            _log.warning("a worker's token could not be checked: %s", error)
+            raise web.HTTPServiceUnavailable(text="tokens cannot be checked now", headers=_RETRY) from None
+        found = self._store.worker(identity.pod_uid)
+        if found is None:
+            # Its pod may be minutes old or a millisecond: the watch will tell.
+            raise web.HTTPServiceUnavailable(text="this pod is not known yet", headers=_RETRY)
+        key, job_uid, pod = found
+        wanted = (request.match_info["job_uid"], int(request.match_info["attempt"]))
+        if wanted != (job_uid, pod.attempt):
+            _log.warning("pod %s of job %s reported on another job or attempt", identity.pod_name, key)
+            raise web.HTTPForbidden(text="this pod works for another job or attempt")
+        job = self._store.job(key)
+        if job is None or job.uid != job_uid or job.deleting or job.phase.terminal:
+            raise web.HTTPGone(text="the job is over")
+        return job, pod
+
+    async def _progress(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
+        self._store.put_report(job, await _read(request, ProgressReport, MAX_PROGRESS_BYTES))
+        return web.Response(status=204)
+
+    async def _save_results(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
+        stored = await self._results.save_results(job.key, job.uid, pod.name, _chunks(request))
+        return web.json_response(text=stored.model_dump_json(by_alias=True), status=201)
+
+    async def _save_outcome(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
+        outcome = await _read(request, Outcome, MAX_OUTCOME_BYTES)
+        await self._results.save_outcome(job.key, job.uid, pod.name, outcome)
+        return web.Response(status=204)
+
+
+async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
+    async for chunk in request.content.iter_chunked(_CHUNK):
+        yield chunk
+
+
+async def _read(request: web.Request, model: type[_M], limit: int) -> _M:
+    body = await request.read()
+    if len(body) > limit:
+        raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=len(body))
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        problems = "; ".join(f"{each['loc']}: {each['msg']}" for each in error.errors(include_url=False)[:5])
+        raise web.HTTPBadRequest(text=problems) from None

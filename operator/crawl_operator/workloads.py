@@ -1,0 +1,192 @@
+"""The Pod or batch Job of an attempt: restricted, without API rights, its work in an annotation."""
+
+import hashlib
+from base64 import b32encode
+from typing import Any, Final
+
+from crawl_api.crawljob import CrawlJobSpec
+from crawl_api.names import (
+    ANNOTATION_ASSIGNMENT,
+    API_VERSION,
+    ENV_ASSIGNMENT_FILE,
+    ENV_TERMINATION_LOG,
+    ENV_TOKEN_FILE,
+    ENV_WORK_DIR,
+    KIND,
+    LABEL_ATTEMPT,
+    LABEL_JOB,
+    LABEL_JOB_UID,
+    LABEL_PRIORITY,
+    TOKEN_AUDIENCE,
+    WORKER_CONTAINER,
+)
+from crawl_api.status import Execution
+from crawl_api.worker_protocol import Assignment
+from crawl_operator.decide.model import Job
+from crawl_operator.settings import Settings
+
+Object = dict[str, Any]
+
+CHILD_SELECTOR: Final = LABEL_JOB_UID
+"""Label selector of all workers: the label is there, whatever its value."""
+
+GRACE_SECONDS: Final = 35
+"""What a worker gets between SIGTERM and SIGKILL: it promises to end within 30."""
+
+DEADLINE_MARGIN: Final = 60
+"""Seconds by which the cluster's own time limit lies above the job's, which the worker keeps by itself."""
+
+TOKEN_SECONDS: Final = 3600
+
+_INPUT_DIR: Final = "/var/run/crawl-operator"
+_WORK_DIR: Final = "/work"
+_TERMINATION_LOG: Final = "/dev/termination-log"
+
+
+def child_name(job: Job, attempt: int) -> str:
+    """Name an attempt's child: the same for the same job (by UID) and attempt, whoever asks and however often."""
+    digest = b32encode(hashlib.sha256(job.uid.encode()).digest())[:8].decode().lower()
+    return f"{job.key.name[:40].rstrip('-.')}-{digest}-{attempt}"
+
+
+def build_child(job: Job, spec: CrawlJobSpec, attempt: int, execution: Execution, settings: Settings) -> Object:
+    """Return the object that runs an attempt."""
+    metadata = {
+        "name": child_name(job, attempt),
+        "namespace": job.key.namespace,
+        "labels": _labels(job, spec, attempt),
+        "ownerReferences": [_owner(job)],
+    }
+    annotations = {ANNOTATION_ASSIGNMENT: _assignment(job, spec, attempt, settings)}
+    pod_spec = _pod_spec(spec, settings)
+    if execution is Execution.POD:
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata | {"annotations": annotations},
+            "spec": pod_spec,
+        }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "backoffLimit": 0,  # retries are the operator's
+            "template": {
+                "metadata": {"labels": metadata["labels"], "annotations": annotations},
+                "spec": pod_spec,
+            },
+        },
+    }
+
+
+def _labels(job: Job, spec: CrawlJobSpec, attempt: int) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": "crawl-worker",
+        "app.kubernetes.io/component": "worker",
+        "app.kubernetes.io/managed-by": "crawl-operator",
+        LABEL_JOB: job.key.name,
+        LABEL_JOB_UID: job.uid,
+        LABEL_ATTEMPT: str(attempt),
+        LABEL_PRIORITY: spec.priority.value,
+    }
+
+
+def _owner(job: Job) -> Object:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": job.key.name,
+        "uid": job.uid,
+        "controller": True,
+        # Deleting a job in the foreground waits for its worker, without the right to set finalizers on jobs.
+        "blockOwnerDeletion": False,
+    }
+
+
+def _assignment(job: Job, spec: CrawlJobSpec, attempt: int, settings: Settings) -> str:
+    assignment = Assignment(
+        namespace=job.key.namespace,
+        name=job.key.name,
+        uid=job.uid,
+        attempt=attempt,
+        type=spec.type,
+        single=spec.single,
+        batch=spec.batch,
+        fetch=spec.fetch,
+        extract=spec.extract,
+        timeout_seconds=spec.timeout_seconds,
+        max_concurrency=settings.limits.concurrency,
+        user_agent=settings.worker.user_agent,
+        allowed_networks=settings.worker.allowed_networks,
+        inline_limit_bytes=settings.results.inline_limit_bytes,
+        report_url=settings.endpoint.url.rstrip("/"),
+    )
+    return assignment.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _pod_spec(spec: CrawlJobSpec, settings: Settings) -> Object:
+    policy = settings.class_of(spec.priority)
+    pod: Object = {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.worker.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "activeDeadlineSeconds": spec.timeout_seconds + DEADLINE_MARGIN,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(settings, policy.resources or settings.worker.resources)],
+        "volumes": [
+            {"name": "work", "emptyDir": {"sizeLimit": settings.worker.work_dir_size}},
+            {"name": "input", "projected": {"sources": [_token(), _job_file()]}},
+        ],
+    }
+    if policy.priority_class_name:
+        pod["priorityClassName"] = policy.priority_class_name
+    return pod
+
+
+def _container(settings: Settings, resources: Any) -> Object:
+    environment = {
+        ENV_ASSIGNMENT_FILE: f"{_INPUT_DIR}/assignment.json",
+        ENV_TOKEN_FILE: f"{_INPUT_DIR}/token",
+        ENV_TERMINATION_LOG: _TERMINATION_LOG,
+        ENV_WORK_DIR: _WORK_DIR,
+        "TMPDIR": _WORK_DIR,
+        "HOME": _WORK_DIR,
+    }
+    return {
+        "name": WORKER_CONTAINER,
+        "image": settings.worker.image,
+        "imagePullPolicy": settings.worker.image_pull_policy,
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "resources": resources,
+        "terminationMessagePath": _TERMINATION_LOG,
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "work", "mountPath": _WORK_DIR},
+            {"name": "input", "mountPath": _INPUT_DIR, "readOnly": True},
+        ],
+    }
+
+
+def _token() -> Object:
+    return {
+        "serviceAccountToken": {"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token"},
+    }
+
+
+def _job_file() -> Object:
+    field = {"fieldPath": f"metadata.annotations['{ANNOTATION_ASSIGNMENT}']"}
+    return {"downwardAPI": {"items": [{"path": "assignment.json", "fieldRef": field}]}}
