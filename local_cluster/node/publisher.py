@@ -1,0 +1,96 @@
+"""Brings one pod's status to the API server: the newest wins, and none is lost to a server that is away."""
+
+import asyncio
+import logging
+
+from local_cluster.node.api import Api, ApiError
+from local_cluster.node.halt import first_of, settle
+from local_cluster.node.k8s import Json, pod_key
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 5.0
+
+
+class Publisher:
+    """Patches one pod's status; `run` must be running for it to leave.
+
+    Attributes:
+        gone: done once the API server no longer has the pod.
+    """
+
+    def __init__(self, api: Api, pod: Json) -> None:
+        metadata = pod["metadata"]
+        self._api = api
+        self._name = pod_key(pod)
+        self._uid = metadata["uid"]
+        self._path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+        self._wanted: Json | None = None
+        self._delivered: Json | None = None
+        self._news = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def wanted(self) -> Json:
+        """The status last published."""
+        return self._wanted or {}
+
+    def publish(self, status: Json) -> None:
+        """Make `status` the one to be shown."""
+        if status != self._wanted:
+            self._wanted = status
+            self._settled.clear()
+            self._news.set()
+
+    async def settled(self) -> None:
+        """Wait until the status last published is shown, or the pod is gone."""
+        await self._settled.wait()
+
+    def vanish(self) -> None:
+        """Note that the API server no longer has the pod."""
+        settle(self.gone)
+        self._settled.set()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Deliver what is published, until the pod is gone."""
+        pause = _FIRST_PAUSE
+        while not self.gone.done():
+            await self._news.wait()
+            self._news.clear()
+            wanted = self._wanted
+            if wanted == self._delivered or self.gone.done():
+                continue
+            try:
+                await self._api.patch(f"{self._path}/status", {"metadata": {"uid": self._uid}, "status": wanted})
+            except ApiError as error:
+                if error.status == 404:
+                    self.vanish()
+                    return
+                pause = await self._pause("status", error, pause)
+                self._news.set()
+                continue
+            pause, self._delivered = _FIRST_PAUSE, wanted
+            if wanted == self._wanted:
+                self._settled.set()
+
+    async def delete(self) -> None:
+        """Remove the pod from the API server, until it is done or somebody else did it."""
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self._uid}}
+        pause = _FIRST_PAUSE
+        while not self.gone.done():
+            try:
+                await self._api.delete(self._path, options)
+            except ApiError as error:
+                if error.status not in (404, 409):  # 409: another pod has the name by now
+                    pause = await self._pause("deletion", error, pause)
+                    continue
+            return
+
+    async def _pause(self, what: str, error: ApiError, pause: float) -> float:
+        _log.warning("pod %s: %s not accepted, trying again: %s", self._name, what, error)
+        await first_of(self.gone, seconds=pause)
+        return min(pause * 2, _LONGEST_PAUSE)
