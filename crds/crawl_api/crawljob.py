@@ -153,7 +153,7 @@ class CrawlJobSpec(SpecModel):
     timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
     """Time limit of one attempt. What is done by then is kept."""
     metadata: Annotated[dict[str, Any], Field(max_length=64)] = {}
-    """Any JSON, returned unchanged."""
+    """Any JSON, for the user's own purposes: returned unchanged, without effect on the crawl."""
 
     @model_validator(mode="after")
     def _union(self) -> Self:

@@ -199,4 +199,4 @@ class Reconciler:
 
 
 def _wire(status: CrawlJobStatus) -> dict[str, Any]:
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return status.model_dump(mode="json", by_alias=True, exclude_defaults=True)

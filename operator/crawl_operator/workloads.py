@@ -39,7 +39,7 @@ DEADLINE_MARGIN: Final = 60
 TOKEN_SECONDS: Final = 3600
 
 _INPUT_DIR: Final = "/var/run/crawl-operator"
-_WORK_DIR: Final = "/work"
+_WORK_DIR: Final = "/var/lib/crawl-worker"
 _TERMINATION_LOG: Final = "/dev/termination-log"
 
 

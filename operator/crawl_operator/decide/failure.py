@@ -12,11 +12,14 @@ _CLUSTER_REASONS = frozenset(
     {"Evicted", "NodeLost", "NodeShutdown", "Terminated", "Shutdown", "Preempted", "UnexpectedAdmissionError"}
 )
 
+_START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
+
 
 def of_pod(pod: WorkerPod) -> AttemptFailure:
     """Say why a pod that ended without an outcome ended."""
     who = f"worker pod {pod.name}"
-    said = f": {pod.end_message}" if pod.end_message else ""
+    words = pod.end_message or pod.termination_message
+    said = f": {words}" if words else ""
     if pod.end_reason == "OOMKilled":
         text = f"{who} used more memory than its limit and was killed"
         return AttemptFailure(code="OutOfMemory", cause=Cause.TRANSIENT, message=text)
@@ -26,7 +29,7 @@ def of_pod(pod: WorkerPod) -> AttemptFailure:
     if pod.end_reason in _CLUSTER_REASONS:
         text = f"{who} was ended by the cluster ({pod.end_reason}){said}"
         return AttemptFailure(code=pod.end_reason, cause=Cause.INFRASTRUCTURE, message=text)
-    if pod.started is None:
+    if pod.started is None or pod.end_reason in _START_REASONS:
         text = f"{who} never started ({pod.end_reason or pod.phase}){said}"
         return AttemptFailure(code="WorkerNotStarted", cause=Cause.INFRASTRUCTURE, message=text)
     number = pod.signal or (pod.exit_code - 128 if pod.exit_code is not None and pod.exit_code > 128 else None)
