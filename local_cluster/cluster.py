@@ -167,18 +167,19 @@ class LocalCluster:
         programs = build.ensure()
         with states.create(self.name) as (state, lock):
             (state / "logs").mkdir()
-            self._keeping = Keeping(state, lock, {})
+            self._keeping = Keeping(state, lock)
         stack.callback(self._keeping.end)
-        # The first certificates take as long as etcd does to start; it needs none.
         ports = {name: stack.enter_context(_reserve_port()) for name in (APISERVER, CONTROLLER_MANAGER, SCHEDULER)}
         node = f"{self.name}-node"
         who = identities.issue(state, self.name, f"https://127.0.0.1:{ports[APISERVER]}", node)
         self.blueprint = Blueprint(state, programs, who, ports, node)
         write_images(self.blueprint.images_file, self._images)
         self._health = Health(self.blueprint)
-        self._launch(ETCD, APISERVER)
-        # The controller manager ends at once if it cannot read what the API server sets up just before it is ready.
-        self._await_healthy(APISERVER)
+        # Each needs the one before: an API server that finds no etcd waits a second before it looks again, and a
+        # controller manager ends at once if it cannot read what the API server sets up just before it is ready.
+        for component in (ETCD, APISERVER):
+            self._launch(component)
+            self._await_healthy(component)
         rest = self.components[2:]
         self._launch(*rest)
         for component in rest:

@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 
 from local_cluster import processes, states
+from local_cluster.components import NODE
 
 COMPONENTS_FILE = "components.json"
 _KILL_SECONDS = 10
@@ -65,6 +66,10 @@ class Keeper:
 
     def end(self) -> None:
         """End everything that descends from this process, and remove its traces."""
+        # Pods get a moment to end well; the rest has nothing left to lose, and an API server takes its time.
+        for name, component in self._components.items():
+            if name != NODE and component["exit"] is None:
+                os.kill(component["pid"], signal.SIGKILL)
         processes.end_all(processes.descendants, grace=_GRACE_SECONDS, limit=_END_SECONDS)
         states.remove(self._state)
 

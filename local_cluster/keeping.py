@@ -16,17 +16,19 @@ from local_cluster.keeper import COMPONENTS_FILE
 
 _ANSWER_SECONDS = 15
 _END_SECONDS = 20
+# Less work for Go's garbage collector: an eighth of the CPU time of a start, for some 30 MB.
+_ENVIRONMENT = {"GOGC": "200"}
 
 
 class Keeping:
     """One keeper process and what it keeps. The cluster ends with this object's process, or with `end`."""
 
-    def __init__(self, state: Path, lock: int, environment: dict[str, str]) -> None:
+    def __init__(self, state: Path, lock: int) -> None:
         self._state = state
         with (state / "logs" / "keeper.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "local_cluster.keeper", str(state), str(os.getpid())],
-                env=os.environ | environment | {processes.MARK: str(state)},
+                env=_ENVIRONMENT | os.environ | {processes.MARK: str(state)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

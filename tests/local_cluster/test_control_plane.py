@@ -173,7 +173,7 @@ def test_a_component_that_does_not_start_is_reported_with_its_log(
     cluster.start("kube-scheduler")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_outlives_its_owner(number: signal.Signals) -> None:
     with holder() as (process, state):
         process.send_signal(number)
