@@ -167,7 +167,7 @@ class Kube:
 
     async def read(self, path: str) -> Object:
         """Read a non-resource URL, such as the published token keys."""
-        return await self._call("GET", path)
+        return await self._call("GET", path, accept="*/*")
 
     async def _call(  # noqa: PLR0913 - the parts of a request
         self,

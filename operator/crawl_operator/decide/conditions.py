@@ -28,6 +28,8 @@ class Conditions:
 
     def _put(self, kind: ConditionType, status: ConditionStatus, reason: str, message: str) -> Self:
         before = next((each for each in self.all if each.type is kind), None)
+        if before is not None and before.observed_generation == 0:
+            before = None  # the schema's default, which nobody has said
         condition = Condition(
             type=kind,
             status=status,
