@@ -62,30 +62,26 @@ async def run(settings: Settings) -> None:
             Kube(handlers.connect, timeout=settings.reconcile.request_timeout_seconds)
         )
         guard = WatchGuard(store, kube, settings.namespaces, settings.reconcile.relist_seconds)
-        health, endpoint = settings.health, settings.endpoint
-        probes = await serve(HealthApi(guard, queue).application(), health.host, health.port)
-        stack.push_async_callback(probes.cleanup)
-        workers = WorkerApi(store, TokenVerifier(kube.read), results)
-        reports = await serve(workers.application(), endpoint.host, endpoint.port)
-        stack.push_async_callback(reports.cleanup)
+        # Kopf waits for the tasks of others before it ends, so that it must be the last to be waited for.
+        watches = asyncio.create_task(handlers.run_watches(guard.seen, settings.namespaces, stop))
+        stack.push_async_callback(_end, watches, stop)
+        probes = HealthApi(guard, queue).application()
+        reports = WorkerApi(store, TokenVerifier(kube.read), results).application()
+        for application, address in ((probes, settings.health), (reports, settings.endpoint)):
+            runner = await serve(application, address.host, address.port)
+            stack.push_async_callback(runner.cleanup)
         reconciler = Reconciler(store, queue, kube, results, settings)
-        watches = asyncio.ensure_future(_watch(guard, settings, stop))
-        tasks = [asyncio.create_task(_work(guard, reconciler)), asyncio.create_task(guard.run())]
-        try:
-            await asyncio.wait([watches, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.set()
-            for task in tasks:
+        async with asyncio.TaskGroup() as tasks:
+            working = [tasks.create_task(_work(guard, reconciler)), tasks.create_task(guard.run())]
+            await stop.wait()
+            for task in working:
                 task.cancel()
-            ended = await asyncio.gather(*tasks, watches, return_exceptions=True)
-            _log.info("stopped")
-        for error in ended:
-            if isinstance(error, Exception):
-                raise error
+    _log.info("stopped")
 
 
-async def _watch(guard: WatchGuard, settings: Settings, stop: asyncio.Event) -> None:
-    await handlers.run_watches(guard.seen, settings.namespaces, stop)
+async def _end(watches: asyncio.Task[None], stop: asyncio.Event) -> None:
+    stop.set()
+    await watches
 
 
 async def _work(guard: WatchGuard, reconciler: Reconciler) -> None:

@@ -22,11 +22,12 @@ Seen = Callable[[Resource, bool, Mapping[str, Any]], None]
 _RELOGIN: Final = timedelta(minutes=5)
 """How long credentials are used: the tokens of service accounts are renewed on disk."""
 
-_STOP_SECONDS: Final = 10
 
+async def run_watches(seen: Seen, namespaces: Collection[str], stop: asyncio.Event) -> None:
+    """Watch CrawlJobs, pods and batch Jobs until `stop` is set; raises if Kopf gives up.
 
-def run_watches(seen: Seen, namespaces: Collection[str], stop: asyncio.Event) -> Awaitable[None]:
-    """Watch CrawlJobs, pods and batch Jobs until `stop` is set; raises if Kopf gives up."""
+    Kopf takes SIGTERM and SIGINT for itself: when one arrives, `stop` is set here, for everything else to end.
+    """
     registry = kopf.OperatorRegistry()
     settings = kopf.OperatorSettings()
     _configure(settings)
@@ -34,7 +35,22 @@ def run_watches(seen: Seen, namespaces: Collection[str], stop: asyncio.Event) ->
     watched = {CRAWLJOBS: (GROUP, VERSION, PLURAL), PODS: ("v1", "pods"), BATCH_JOBS: ("batch", "v1", "jobs")}
     for resource, selector in watched.items():
         kopf.on.event(*selector, registry=registry, id=resource.plural)(_trigger(resource, seen))
-    return _run(registry, settings, namespaces, stop)
+
+    async def cleanup(**_: Any) -> None:
+        stop.set()
+
+    kopf.on.cleanup(registry=registry)(cleanup)
+    try:
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=tuple(namespaces),
+            stop_flag=stop,
+        )
+    finally:
+        stop.set()
 
 
 async def connect() -> Connection:
@@ -72,37 +88,6 @@ def _trigger(resource: Resource, seen: Seen) -> Callable[..., Awaitable[None]]:
         seen(resource, type == "DELETED", body)
 
     return trigger
-
-
-async def _run(
-    registry: kopf.OperatorRegistry,
-    settings: kopf.OperatorSettings,
-    namespaces: Collection[str],
-    stop: asyncio.Event,
-) -> None:
-    stop_flag = asyncio.Event()
-    running = asyncio.create_task(
-        kopf.operator(
-            registry=registry,
-            settings=settings,
-            standalone=True,
-            clusterwide=not namespaces,
-            namespaces=tuple(namespaces),
-            stop_flag=stop_flag,
-        )
-    )
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done() and not stop.is_set():
-            running.result()  # raises what ended it
-            stop.set()  # Kopf takes SIGTERM and SIGINT for itself and ends: everything else ends with it
-    finally:
-        stopping.cancel()
-        stop_flag.set()
-        done, _ = await asyncio.wait({running}, timeout=_STOP_SECONDS)
-        if not done:
-            running.cancel()
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
