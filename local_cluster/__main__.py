@@ -1,7 +1,6 @@
 """`python -m local_cluster`: a cluster on this machine from the command line."""
 
 import argparse
-import json
 import shlex
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from local_cluster import build
 from local_cluster.cluster import LocalCluster, environment
@@ -204,14 +203,17 @@ def _images(pairs: Sequence[str], file: Path | None) -> dict[str, Image]:
     images: dict[str, Image] = {}
     try:
         if file is not None:
-            images |= TypeAdapter(dict[str, Image]).validate_json(file.read_bytes())
+            listed = TypeAdapter(dict[str, Image], config=ConfigDict(extra="forbid"))  # a misspelt key is an error
+            images |= listed.validate_json(file.read_bytes())
         for pair in pairs:
             name, _, command = pair.partition("=")
             images[name] = Image(entrypoint=shlex.split(command))
     except OSError as error:
         raise LocalClusterError(f"cannot read {file}: {error.strerror}") from error
     except ValidationError as error:
-        raise LocalClusterError(f"{file} is no list of images: {json.loads(error.json())[0]['msg']}") from error
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise LocalClusterError(f"{file} is no list of images: {where}: {first['msg']}") from error
     except ValueError as error:
         raise LocalClusterError(f"--image is not quoted as in a shell: {error}") from error
     return images

@@ -111,7 +111,7 @@ def ensure(program: Program = KUBERNETES) -> Path:
 
 def _build(program: Program, shelf: Path, target: Path) -> None:
     for leftover in shelf.glob("*.building"):  # of a build that was killed; the lock says that none is running
-        shutil.rmtree(leftover)
+        shutil.rmtree(leftover, ignore_errors=True)
     free = shutil.disk_usage(shelf).free / 1e9
     if free < program.gigabytes:
         raise LocalClusterError(

@@ -5,9 +5,11 @@ line a person needs.
 """
 
 import collections
+import contextlib
 import os
 import re
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -90,13 +92,15 @@ def compile_program(go: Toolchain, source: Path, arguments: Sequence[str], outpu
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        process_group=0,
         preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, which allocates nothing
     ) as process:
         try:
             lines = _watch(process, progress)
             status = process.wait(_STOP_SECONDS)
         except BaseException:
-            process.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # the compilers it has started as well
             raise
     if status != 0:
         raise LocalClusterError(_explain("\n".join(lines), status))

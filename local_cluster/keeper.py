@@ -23,8 +23,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from local_cluster import processes, states
 from local_cluster.components import NODE
 
@@ -79,7 +77,7 @@ class Keeper:
                 self._start(order["start"], order["command"])
             else:
                 self._kill(order["kill"])
-        except (OSError, psutil.Error, TimeoutError) as error:
+        except OSError as error:
             return {"error": str(error)}
         return {}
 
@@ -95,8 +93,7 @@ class Keeper:
                 preexec_fn=processes.die_with_parent,  # noqa: PLW1509 - this process has one thread
             )
         process.returncode = 0  # its end is collected by `reap`, not by this object
-        started = psutil.Process(process.pid).create_time()
-        self._components[name] = {"pid": process.pid, "started": started, "exit": None}
+        self._components[name] = {"pid": process.pid, "exit": None}
         self._write()
 
     def _kill(self, name: str) -> None:

@@ -45,7 +45,7 @@ class Keeping:
         self._order({"kill": component})
 
     def components(self) -> dict[str, dict[str, Any]]:
-        """Return what was started: process id, start time and, once ended, exit status, by name."""
+        """Return what was started, by name: process id and, once ended, exit status."""
         return read_components(self._state)
 
     def wait(self) -> None:
@@ -74,7 +74,8 @@ class Keeping:
             self._process.stdin.flush()
             answer = self._answer(self._process.stdout.fileno())
         except (OSError, ValueError) as error:
-            raise LocalClusterError(f"the cluster's keeper is gone ({error}): the cluster has ended") from error
+            said = (self._state / "logs" / "keeper.log").read_text().strip() if self._state.exists() else ""
+            raise LocalClusterError(f"the cluster has ended: its keeper is gone ({error}) {said}".rstrip()) from error
         if "error" in answer:
             raise LocalClusterError(f"the cluster's keeper reports: {answer['error']}")
 

@@ -26,8 +26,8 @@ class Entry(BaseModel):
     """What is known of a named cluster."""
 
     pid: int
-    started: float
-    """Start of the holding process, as psutil tells it: with the process id it names that process and no other."""
+    started: int
+    """Start of the holding process: with the process id it names that process and no other."""
     blueprint: Blueprint | None = None
     """None while the cluster is starting."""
     components: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class NamedCluster:
         """
         # Who asks whether the lock is held takes it for a moment, hence the patience.
         with locks.hold(self._lock, _ENTRY_SECONDS):
-            entry = Entry(pid=os.getpid(), started=psutil.Process().create_time())
+            entry = Entry(pid=os.getpid(), started=processes.started(os.getpid()))
             self._write(entry)
             try:
                 yield lambda blueprint, components: self._write(

@@ -84,11 +84,25 @@ def reap() -> dict[int, int]:
     return ended
 
 
-def find(pid: int, started: float) -> psutil.Process | None:
-    """Return the process with this id, if it is still the one that started then (as psutil tells times)."""
-    with contextlib.suppress(psutil.NoSuchProcess):
+def started(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot: unlike a time of day, that never changes.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError as error:
+        raise ProcessLookupError(f"no process {pid}") from error
+    # Field 22 of proc(5); the second is the name in parentheses, which may hold anything.
+    return int(status.rpartition(")")[2].split()[19])
+
+
+def find(pid: int, start: int) -> psutil.Process | None:
+    """Return the process with this id, if it is still the one that started then."""
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
         process = psutil.Process(pid)
-        if process.create_time() == started and _alive(process):
+        if started(pid) == start and _alive(process):
             return process
     return None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local_cluster import LocalClusterError, build
+from local_cluster import LocalClusterError, build, toolchain
 from local_cluster.build import KUBERNETES, Program
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="builds a small program with the Go on PATH")
@@ -126,6 +126,18 @@ def test_a_cache_that_cannot_be_written_is_named(where: str) -> None:
     assert result.stderr.startswith(f"local cluster: error: cannot write to {where}")
     assert "set XDG_CACHE_HOME" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_go_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho go1.26.8\n")
+    go.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = toolchain.find((1, 26, 0))
+    assert found is not None
+    assert found.go == go
+    assert toolchain.find((1, 27, 0)) is None
 
 
 @needs_go

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local_cluster import LocalCluster, LocalClusterError, states
+from local_cluster import Image, LocalCluster, LocalClusterError, states
 
 pytestmark = pytest.mark.cluster
 
@@ -181,6 +181,27 @@ def test_nothing_outlives_its_owner(number: signal.Signals) -> None:
         assert_gone(state)
 
 
+def test_pods_go_with_their_cluster_wherever_they_have_hidden() -> None:
+    """The process of a pod leaves its session, its parent and its environment behind, and then the node is killed."""
+    hidden = ["sleep", f"98765.{os.getpid()}"]
+    image = Image(entrypoint=["sh", "-c", f"env -i setsid {' '.join(hidden)} & sleep 1; exec sleep 1000"])
+
+    def running() -> bool:
+        return any(process.info["cmdline"] == hidden for process in psutil.process_iter(["cmdline"]))
+
+    with LocalCluster("hiding", images={"escapes": image}) as cluster:
+        cluster.kubectl("run", "escapes", "--image=escapes")
+        cluster.kubectl("wait", "pod/escapes", "--for=condition=Ready", "--timeout=20s")
+        deadline = time.monotonic() + _GONE_SECONDS
+        while not running():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        cluster.kill("node")
+        state = cluster.state_dir
+    assert not running()
+    assert_gone(state)
+
+
 def test_what_a_killed_keeper_leaves_goes_with_the_next_cluster() -> None:
     """Keeper and owner killed at once: the kernel ends the components, the next to come removes the folder."""
     with holder() as (process, state):
@@ -242,6 +263,23 @@ def test_a_named_cluster_whose_holder_was_killed_is_not_up() -> None:
         process.kill()
     assert command("status", "--name", name).returncode == 3
     assert "is not up" in command("down", "--name", name).stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "complaint"),
+    [
+        ("--image=quoted='", "not quoted"),
+        ("--images=/nowhere.json", "cannot read"),
+        ("--images={file}", "no list of images: worker.entrypiont"),
+    ],
+)
+def test_images_that_make_no_sense_are_refused_in_one_line(argument: str, complaint: str, tmp_path: Path) -> None:
+    file = tmp_path / "images.json"
+    file.write_text('{"worker": {"entrypiont": ["sh"]}}')
+    result = command("up", argument.format(file=file))
+    assert result.returncode == 1
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["", "../elsewhere", "Capital", "a" * 40])
