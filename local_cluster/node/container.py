@@ -1,10 +1,11 @@
 """One container of a pod: started, watched, ended, and started again as its pod's policy says."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_cluster.node import environment
+from local_cluster.node import environment, probes
 from local_cluster.node.api import ApiError
 from local_cluster.node.environment import ConfigError, Means, Place, Sources
 from local_cluster.node.halt import Halt, first_of
@@ -20,6 +21,7 @@ from local_cluster.node.status import restarts
 from local_cluster.node.termination import message_of
 from local_cluster.node.volumes import Volumes
 
+_MAX_OUTPUT = 1024
 _FIRST_RETRY = 0.02
 _LONGEST_RETRY = 5.0
 # The API server's node authorizer learns of a new pod a moment after the node does, so a first refusal means nothing.
@@ -51,6 +53,7 @@ class Container:
         self._directory = services.pod_directory(uid) / "containers" / record.name
         self._identity = f"process://{uid}.{record.name}"
         self._ends = 0
+        self._means: Means | None = None
 
     def log_path(self, attempt: int) -> Path:
         """Where the output of the attempt (1 is the first) is kept."""
@@ -78,7 +81,8 @@ class Container:
         record, attempt = self.record, self.record.attempts + 1
         identity, started_at = f"{self._identity}.{attempt}", utc_now()
         record.run(identity, started_at)
-        record.started = record.ready = True
+        record.started = "startupProbe" not in self.spec
+        record.ready = record.started and "readinessProbe" not in self.spec
         self._shared.save()
         self.log_path(attempt - 2).unlink(missing_ok=True)
         self.log = LogWriter(self.log_path(attempt))
@@ -103,16 +107,56 @@ class Container:
         self._end(Terminated(identity, exit_code, reason, message, started_at, finished_at, number))
 
     async def _until_gone(self, process: Process) -> None:
-        halt = self._shared.halt
-        await first_of(process.gone, halt.ordered)
-        if not process.gone.done():
-            self._services.events.normal(
-                self._shared.pod, "Killing", f"Stopping container {self.record.name}", self.spec
-            )
-            process.terminate()
-            await first_of(process.gone, halt.expired)
+        """Wait for the end of the process, or bring it about: on a halt, or when a probe has failed for good."""
+        halt, name = self._shared.halt, self.record.name
+        probing = asyncio.create_task(self._probe())
+        try:
+            await first_of(process.gone, halt.ordered, probing)
+            if process.gone.done():
+                return
+            grace = None if halt.given else self._shared.pod["spec"].get("terminationGracePeriodSeconds", 30)
+            message = f"Stopping container {name}" if halt.given else f"Container {name} {probing.result()}"
+            self._services.events.normal(self._shared.pod, "Killing", message, self.spec)
+            if not halt.expired.done():
+                process.terminate()
+                await first_of(process.gone, halt.expired, seconds=grace)
             process.kill()
             await first_of(process.gone)
+        finally:
+            probing.cancel()
+
+    async def _probe(self) -> str:
+        if not any(kind in self.spec for kind in probes.KINDS):
+            await asyncio.Event().wait()
+        pod, events = self._shared.pod, self._services.events
+        return await probes.Prober(
+            spec=self.spec,
+            record=self.record,
+            host=self._shared.place.pod_ip,
+            execute=self._execute,
+            changed=self._shared.changed,
+            unhealthy=lambda message: events.warning(pod, "Unhealthy", message, self.spec),
+        ).run()
+
+    async def _execute(self, arguments: list[str]) -> str:
+        """Run a probe's command beside the container; what went wrong."""
+        if self._means is None:
+            return "the container has not been started"
+        output = bytearray()
+        command = environment.command(self._shared.pod, {**self.spec, "command": arguments, "args": []}, self._means)
+        marker = str(self._directory / f"{self.record.attempts}.probe")
+        try:
+            process = Process(
+                command, marker, self._services.reaper, lambda _, data: output.extend(data[: _MAX_OUTPUT - len(output)])
+            )
+        except StartError as error:
+            return str(error)
+        try:
+            await first_of(process.gone)
+        finally:
+            process.kill()
+        code, _ = process.gone.result()
+        return "" if code == 0 else output[:_MAX_OUTPUT].decode(errors="replace").strip() or f"exit code {code}"
 
     def _end(self, end: Terminated) -> None:
         if end.started_at and self._services.backoff.healthy((end.finished_at - end.started_at).total_seconds()):
@@ -167,8 +211,8 @@ class Container:
         self._message_path(self.record.attempts).unlink(missing_ok=True)
         paths = self._shared.volumes.mounts(self.spec)
         paths[self.spec.get("terminationMessagePath") or "/dev/termination-log"] = termination
-        means = Means(image, self._shared.place, await self._sources(), Mounts(paths), home)
-        return environment.command(self._shared.pod, self.spec, means)
+        self._means = Means(image, self._shared.place, await self._sources(), Mounts(paths), home)
+        return environment.command(self._shared.pod, self.spec, self._means)
 
     async def _sources(self) -> Sources:
         namespace = self._shared.pod["metadata"]["namespace"]
