@@ -115,11 +115,19 @@ class Tour:
     def _explain(self, astray: list[JobView]) -> None:
         for job in astray:
             self._conditions(job)
-        self.screen.command("kubectl get pods -o wide", self.stage.kubectl("get", "pods", "--output=wide"))
-        events = self.stage.kubectl("get", "events", "--sort-by=.metadata.creationTimestamp")
-        self.screen.command("kubectl get events", events)
+            self._show(f"logs --selector={LABEL_JOB}={job.name} --tail={_LOG_LINES}")
+        self._show("get pods --output=wide")
+        self._show("get events --sort-by=.metadata.creationTimestamp")
         log = self.stage.operator_log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
         self.screen.command(f"tail {self.stage.operator_log}", "\n".join(log))
+
+    def _show(self, arguments: str) -> None:
+        """Show what kubectl says, be it that it fails: the trouble looked into must not hide behind another."""
+        try:
+            said = self.stage.kubectl(*arguments.split())
+        except DemoError as error:
+            said = str(error)
+        self.screen.command(f"kubectl {arguments}", said)
 
 
 def _manifests(stage: Stage) -> Path:

@@ -54,7 +54,7 @@ def stage(tmp_path: Path) -> Iterator[Played]:
 echo "$*" >> {tmp_path}/asked
 case "$*" in
 *--output=json) exec cat {tmp_path}/jobs.json ;;
-*fail*) echo "no such thing" >&2; exit 1 ;;
+*fail*|logs*dead-links*) echo "no such thing" >&2; exit 1 ;;
 *) echo "said $*" ;;
 esac
 """
@@ -115,6 +115,14 @@ def test_site_on_another_port_is_named_in_copies_of_the_manifests(stage: Played,
         text = (copies / manifest.name).read_text(encoding="utf-8")
         assert ":41234/" in text
         assert ":8017" not in text
+
+
+def test_explanation_survives_a_log_that_is_not_there(stage: Played, output: io.StringIO) -> None:
+    stage.play([job(name, "Failed") for name in EXPECTED])
+    with pytest.raises(DemoError, match="dead-links is Failed, not PartialSuccess"):
+        Tour(stage, screen(output), limit=0).run()
+    assert "kubectl logs: no such thing" in output.getvalue()
+    assert "the operator's last words" in output.getvalue()
 
 
 @pytest.mark.parametrize("phase", ["Processing", "Failed"])
