@@ -62,17 +62,24 @@ async def run(settings: Settings) -> None:
             Kube(handlers.connect, timeout=settings.reconcile.request_timeout_seconds)
         )
         guard = WatchGuard(store, kube, settings.namespaces, settings.reconcile.relist_seconds)
-        # Kopf waits for the tasks of others before it ends, so that it must be the last to be waited for.
-        watches = asyncio.create_task(handlers.run_watches(guard.seen, settings.namespaces, stop))
-        stack.push_async_callback(_end, watches, stop)
         probes = HealthApi(guard, queue).application()
         reports = WorkerApi(store, TokenVerifier(kube.read), results).application()
-        for application, address in ((probes, settings.health), (reports, settings.endpoint)):
-            runner = await serve(application, address.host, address.port)
+        runners = [
+            await serve(application, address.host, address.port)
+            for application, address in ((probes, settings.health), (reports, settings.endpoint))
+        ]
+        # Decide nothing before everything has been listed once: capacity is counted from what is seen. Nor can Kopf
+        # watch a kind that is not there yet.
+        await _fill(guard)
+        # Kopf waits for the tasks of others before it ends: it is the last to be waited for.
+        watches = asyncio.create_task(handlers.run_watches(guard.seen, settings.namespaces, stop))
+        stack.push_async_callback(_end, watches, stop)
+        for runner in runners:
             stack.push_async_callback(runner.cleanup)
         reconciler = Reconciler(store, queue, kube, results, settings)
         async with asyncio.TaskGroup() as tasks:
-            working = [tasks.create_task(_work(guard, reconciler)), tasks.create_task(guard.run())]
+            working = [tasks.create_task(reconciler.run()), tasks.create_task(guard.run())]
+            _log.info("ready")
             await stop.wait()
             for task in working:
                 task.cancel()
@@ -84,19 +91,17 @@ async def _end(watches: asyncio.Task[None], stop: asyncio.Event) -> None:
     await watches
 
 
-async def _work(guard: WatchGuard, reconciler: Reconciler) -> None:
-    """Decide nothing before everything has been listed once: capacity is counted from what is seen."""
-    while not guard.synced:
+async def _fill(guard: WatchGuard) -> None:
+    while True:
         try:
             await guard.fill()
         except NotFoundError:
             _log.error("CrawlJobs are unknown to the cluster: install the CRD with `kubectl apply -f crds/`")
-            await asyncio.sleep(_FIRST_LIST_PAUSE)
         except KubeError as error:
             _log.error("the first list failed: %s", error)
-            await asyncio.sleep(_FIRST_LIST_PAUSE)
-    _log.info("ready")
-    await reconciler.run()
+        else:
+            return
+        await asyncio.sleep(_FIRST_LIST_PAUSE)
 
 
 def _arguments() -> argparse.Namespace:

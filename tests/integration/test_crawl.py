@@ -1,0 +1,217 @@
+"""A CrawlJob from apply to its end, on a real API server, with real workers and real pages."""
+
+import hashlib
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import pytest
+from demo.pages import PAGES
+from demo.site import DemoSite
+from operator_process import Jobs, OperatorProcess, condition
+
+pytestmark = pytest.mark.cluster
+
+TWENTY = [page for page in PAGES.values() if page.path.startswith(("/guide", "/catalogue"))][:20]
+
+
+def records(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Read the stored result that a status points to."""
+    path = Path(unquote(urlparse(status["resultURL"]).path))
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()
+
+
+@pytest.mark.parametrize(("priority", "execution"), [("High", "Pod"), ("Normal", "Job")])
+def test_a_batch_of_twenty_pages_completes_with_what_the_site_serves(
+    jobs: Jobs, operator: OperatorProcess, cluster: Any, priority: str, execution: str
+) -> None:
+    """Counts are right, progress rises step by step, and every page's text is the site's."""
+    seen: list[int] = []
+    with DemoSite(delay=0.4) as site:
+        urls = [site.url(page.path) for page in TWENTY]
+        jobs.apply("batch", batch={"urls": urls}, priority=priority, fetch={"concurrency": 2}, extract={"links": True})
+        status = jobs.running("batch")
+        while status["phase"] == "Processing":
+            seen.append(status["progress"]["percent"])
+            status = jobs.status("batch")
+        assert site.peak_in_flight <= 2
+    assert status["phase"] == "Completed"
+    assert seen == sorted(seen), "progress never falls"
+    assert len(set(seen)) >= 4, f"progress was seen rising: {seen}"
+    assert max(seen) < 100, "100 only with the end"
+    progress = status["progress"]
+    assert (progress["percent"], progress["total"], progress["succeeded"], progress["failed"]) == (100, 20, 20, 0)
+    assert status["attempts"][0]["execution"] == execution
+    assert status["attempts"][0]["worker"] == status["workerId"]
+    stored = {record["url"]: record for record in records(status)}
+    assert set(stored) == set(urls)
+    assert status["result"]["items"] == 20
+    for page, url in zip(TWENTY, urls, strict=True):
+        assert stored[url]["title"] == page.title
+        for paragraph in page.paragraphs:
+            assert squeezed(paragraph) in squeezed(stored[url]["text"])
+    children = json.loads(jobs.kubectl("get", "pods,jobs", "-o", "json").stdout)["items"]
+    assert [child["kind"] for child in children] == (["Pod"] if execution == "Pod" else ["Pod", "Job"])
+
+
+@pytest.mark.parametrize("priority", ["Critical", "Low"])
+def test_a_single_page_completes_and_its_result_stands_in_the_status(
+    jobs: Jobs, operator: OperatorProcess, site: DemoSite, priority: str
+) -> None:
+    """Small results need no download; times, result and conditions agree with each other."""
+    page = TWENTY[0]
+    jobs.apply("single", single={"url": site.url(page.path)}, priority=priority, metadata={"ticket": {"id": 17}})
+    status = jobs.finished("single")
+    assert status["phase"] == "Completed"
+    result = status["result"]
+    assert result["success"] is True
+    assert [record["title"] for record in result["data"]] == [page.title]
+    assert result["data"] == records(status)
+    started, completed = (datetime.fromisoformat(status[name]) for name in ("startedAt", "completedAt"))
+    assert started <= completed
+    assert status["processingTimeMs"] == int((completed - started).total_seconds() * 1000)
+    assert result["processingTimeMs"] == status["processingTimeMs"]
+    assert (result["workerId"], result["completedAt"]) == (status["workerId"], status["completedAt"])
+    assert {each["type"]: each["status"] for each in status["conditions"]} == {
+        "Complete": "True",
+        "Reconciling": "False",
+        "Scheduled": "True",
+        "ResultAvailable": "True",
+    }
+    assert status["observedGeneration"] == 1
+    assert jobs.get("single")["spec"]["metadata"] == {"ticket": {"id": 17}}
+
+
+def test_dead_urls_make_a_partial_success_that_names_them(
+    jobs: Jobs, operator: OperatorProcess, site: DemoSite
+) -> None:
+    """One bad page never harms another; both bad ones are named with code and context."""
+    dead = [site.base_url + "/nowhere", site.base_url + "/gone"]
+    alive = [site.url(page.path) for page in TWENTY[:3]]
+    jobs.apply("partial", batch={"urls": [dead[0], *alive, dead[1]]}, priority="High")
+    status = jobs.finished("partial")
+    assert status["phase"] == "PartialSuccess"
+    assert {error["url"]: error["code"] for error in status["errors"]} == {dead[0]: "HTTP_404", dead[1]: "HTTP_410"}
+    assert all(error["retryable"] is False and error["attempt"] == 1 for error in status["errors"])
+    assert status["errorCount"] == 2
+    assert status["lastError"] == status["errors"][-1]["message"]
+    assert (status["progress"]["succeeded"], status["progress"]["failed"]) == (3, 2)
+    assert status["result"]["success"] is True
+    assert condition(status, "Complete")["reason"] == "PartialSuccess"
+    assert {record["url"] for record in records(status)} == {*dead, *alive}
+
+
+def test_all_dead_urls_fail_the_job(jobs: Jobs, operator: OperatorProcess, site: DemoSite) -> None:
+    """A batch without a single page has failed, and says so to every kind of reader."""
+    jobs.apply("dead", batch={"urls": [site.base_url + "/nowhere", site.base_url + "/gone"]}, priority="High")
+    status = jobs.finished("dead")
+    assert status["phase"] == "Failed"
+    assert {error.get("url") for error in status["errors"]} >= {site.base_url + "/nowhere", site.base_url + "/gone"}
+    assert status["progress"]["percent"] < 100
+    assert status["result"]["success"] is False
+    assert status["attempts"][0]["cause"] == "Permanent"
+    for kind in ("Failed", "Stalled"):
+        assert condition(status, kind)["status"] == "True"
+    assert condition(status, "Complete") == {}
+
+
+def test_pages_that_lead_inside_are_refused_and_named(jobs: Jobs, operator: OperatorProcess, site: DemoSite) -> None:
+    """A redirect to the metadata service or to a private network is an error of that page, with the address."""
+    escapes = {site.base_url + "/escape/metadata": "169.254.169.254", site.base_url + "/escape/private": "10.0.0.1"}
+    jobs.apply("escape", batch={"urls": [*escapes, site.url(TWENTY[0].path)]}, priority="High")
+    status = jobs.finished("escape")
+    assert status["phase"] == "PartialSuccess"
+    refused = {error["url"]: error for error in status["errors"]}
+    assert set(refused) == set(escapes)
+    for url, address in escapes.items():
+        assert refused[url]["code"] == "AddressRefused"
+        assert address in refused[url]["message"]
+        assert refused[url]["details"]["address"] == address
+
+
+def test_loopback_is_refused_unless_the_administrator_allows_it(
+    cluster: Any, jobs: Jobs, site: DemoSite, tmp_path: Path
+) -> None:
+    """The guard is on from the start; the tests' and the demo's operator open it on purpose."""
+    with OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace], worker={"allowedNetworks": []}):
+        jobs.apply("inside", single={"url": site.url(TWENTY[0].path)}, priority="High")
+        status = jobs.finished("inside")
+    assert status["phase"] == "Failed"
+    assert status["errors"][0]["code"] == "AddressRefused"
+    assert not site.requests
+
+
+def test_robots_redirects_selectors_and_a_pdf_link_are_handled(
+    jobs: Jobs, operator: OperatorProcess, site: DemoSite
+) -> None:
+    """What a real site is made of: forbidden parts, moved pages, prices, other kinds of files."""
+    priced = next(page for page in PAGES.values() if page.price)
+    urls = [site.base_url + "/moved", site.base_url + "/private/notes", site.url(priced.path)]
+    selectors = [{"name": "price", "css": ".price", "required": False}, {"name": "heading", "xpath": "//h1"}]
+    jobs.apply("mixed", batch={"urls": urls}, priority="High", extract={"selectors": selectors, "markdown": True})
+    status = jobs.finished("mixed")
+    stored = {record["url"]: record for record in records(status)}
+    assert stored[urls[0]]["finalUrl"] == site.base_url + "/guide/length"
+    assert stored[urls[1]]["error"]["code"] == "RobotsDisallowed"
+    assert site.requests["/private/notes"] == 0
+    assert priced.price in stored[urls[2]]["fields"]["price"]
+    assert stored[urls[2]]["fields"]["heading"] == priced.heading
+    assert priced.heading in stored[urls[2]]["markdown"]
+
+
+def test_never_more_requests_in_flight_than_the_operator_allows(
+    cluster: Any, jobs: Jobs, tmp_path: Path
+) -> None:
+    """A job may lower the limit, not raise it."""
+    with DemoSite(delay=0.2) as site, OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace]):
+        urls = [site.url(page.path) + f"?n={n}" for n in range(3) for page in TWENTY][:50]
+        jobs.apply("fifty", batch={"urls": urls}, priority="High", fetch={"concurrency": 100})
+        status = jobs.finished("fifty")
+        assert status["phase"] == "Completed"
+        assert 5 < site.peak_in_flight <= 10
+
+
+def test_a_batch_above_the_configured_limit_is_refused_by_the_operator(
+    jobs: Jobs, operator: OperatorProcess, site: DemoSite
+) -> None:
+    """51 URLs pass the schema; the operator refuses them at once, for good, and says which limit it is."""
+    jobs.apply("large", batch={"urls": [f"{site.base_url}/{n}" for n in range(51)]})
+    status = jobs.finished("large", 10)
+    assert status["phase"] == "Failed"
+    stalled = condition(status, "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")
+    for part in ("spec.batch.urls", "51", "50", "limits.urlsPerJob"):
+        assert part in stalled["message"]
+    assert jobs.pods() == []
+    assert not site.requests
+
+
+def test_the_time_limit_ends_a_slow_crawl_and_keeps_what_is_done(
+    jobs: Jobs, operator: OperatorProcess
+) -> None:
+    """A job beyond its time fails with reason Timeout; pages fetched by then are in the result."""
+    with DemoSite(delays={"/slow": 60}) as site:
+        urls = [site.url(TWENTY[0].path), site.base_url + "/slow"]
+        jobs.apply("late", batch={"urls": urls}, priority="High", timeoutSeconds=3)
+        status = jobs.finished("late", 40)
+    assert status["phase"] == "Failed"
+    assert condition(status, "Failed")["reason"] == "Timeout"
+    assert status["attempts"][0]["cause"] == "Transient"
+    assert TWENTY[0].title in {record.get("title") for record in records(status)}
+
+
+def test_size_and_checksum_are_those_of_the_stored_result(jobs: Jobs, operator: OperatorProcess, site: DemoSite) -> None:
+    """Size and SHA-256 in the status are those of the stored file."""
+    jobs.apply("sum", batch={"urls": [site.url(page.path) for page in TWENTY]}, priority="High")
+    status = jobs.finished("sum")
+    content = Path(unquote(urlparse(status["resultURL"]).path)).read_bytes()
+    assert status["result"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert status["result"]["bytes"] == len(content)
+    assert len(status["resultURL"]) <= 500

@@ -1,0 +1,251 @@
+"""What happens to a job when something dies, is deleted or is held up around it; and what it costs when nothing is."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from api_proxy import ApiProxy
+from demo.pages import PAGES
+from demo.site import DemoSite
+from operator_process import ROOT, Jobs, OperatorProcess, condition, manifest, wait_until
+
+from local_cluster.cluster import LocalCluster
+
+pytestmark = pytest.mark.cluster
+
+PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogue")][:12]
+
+
+def worker_pids(jobs: Jobs) -> set[int]:
+    """Find the processes of this namespace's worker pods by what the node puts into their environment."""
+    found = set()
+    uids = [pod["metadata"]["uid"].encode() for pod in jobs.pods()]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment, command = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"crawl_worker" in command and any(uid in environment for uid in uids):
+            found.add(int(process.name))
+    return found
+
+
+@pytest.mark.parametrize("priority", ["High", "Normal"])
+def test_a_killed_worker_ends_in_a_clear_failure(
+    jobs: Jobs, operator: OperatorProcess, priority: str
+) -> None:
+    """SIGKILL leaves no word behind: the cluster's own is told instead, and the pages counted so far stay."""
+    with DemoSite(delays={"/slow": 60}) as site:
+        jobs.apply("killed", batch={"urls": [site.url(PATHS[0]), site.base_url + "/slow"]}, priority=priority)
+        wait_until(lambda: jobs.status("killed")["progress"].get("succeeded") == 1, "one page is done", 30)
+        pids = worker_pids(jobs)
+        assert pids
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        status = jobs.finished("killed", 15)
+    assert status["phase"] == "Failed"
+    failed = condition(status, "Failed")
+    assert failed["reason"] == "WorkerKilled"
+    assert "SIGKILL" in failed["message"]
+    assert status["workerId"] in failed["message"]
+    assert status["attempts"][0]["cause"] == "Infrastructure"
+    assert status["progress"]["succeeded"] == 1
+    assert status["lastError"] == failed["message"]
+
+
+def test_an_operator_killed_in_the_middle_loses_and_doubles_nothing(
+    cluster: LocalCluster, jobs: Jobs, operator: OperatorProcess
+) -> None:
+    """The worker goes on meanwhile, waits with its result, and the new operator knows everything from the API."""
+    with DemoSite(delay=0.5) as site:
+        jobs.apply("pod", batch={"urls": [site.url(path) for path in PATHS]}, priority="High", fetch={"concurrency": 2})
+        jobs.apply("job", batch={"urls": [site.url(path) for path in PATHS]}, fetch={"concurrency": 2})
+        workers = {name: jobs.running(name)["workerId"] for name in ("pod", "job")}
+        operator.kill()
+        wait_until(lambda: sum(site.requests[path] for path in PATHS) >= 20, "the workers go on", 30)
+        operator.start()
+        for name, worker in workers.items():
+            status = jobs.finished(name)
+            assert status["phase"] == "Completed"
+            assert status["progress"]["succeeded"] == len(PATHS)
+            assert status["workerId"] == worker
+            assert len(status["attempts"]) == 1
+    assert {site.requests[path] for path in PATHS} == {2}, "each page was fetched once by each job"
+    assert len(jobs.pods()) == 2
+
+
+def test_what_ends_while_the_operator_is_down_is_told_when_it_is_back(
+    jobs: Jobs, operator: OperatorProcess, site: DemoSite
+) -> None:
+    """A worker killed, a job deleted and a job applied in the operator's absence are all found at its start."""
+    slow = site.base_url + "/slow"
+    for name in ("killed", "deleted"):
+        jobs.apply(name, single={"url": slow}, priority="High", fetch={"timeoutSeconds": 60})
+        jobs.running(name)
+    operator.kill()
+    for pid in worker_pids(jobs):
+        os.kill(pid, signal.SIGKILL)
+    jobs.kubectl("delete", "crawljob", "deleted")
+    jobs.apply("fresh", single={"url": site.url(PATHS[0])}, priority="High")
+    assert jobs.status("fresh")["phase"] == "Pending"
+    operator.start()
+    assert jobs.finished("killed", 15)["phase"] == "Failed"
+    assert jobs.finished("fresh")["phase"] == "Completed"
+    wait_until(lambda: len(jobs.pods()) == 2, "the deleted job's pod is gone", 15)
+
+
+@pytest.mark.parametrize("priority", ["High", "Normal"])
+def test_deleting_a_running_job_stops_its_pod(jobs: Jobs, operator: OperatorProcess, priority: str) -> None:
+    """kubectl delete is enough: the worker's process really ends, and its place is free again."""
+    with DemoSite(delays={"/slow": 60}) as site:
+        jobs.apply("gone", single={"url": site.base_url + "/slow"}, priority=priority, fetch={"timeoutSeconds": 90})
+        jobs.running("gone")
+        wait_until(lambda: site.in_flight == 1, "the page is being fetched", 15)
+        assert worker_pids(jobs)
+        jobs.kubectl("delete", "crawljob", "gone")
+        wait_until(lambda: not jobs.pods(), "the pod is gone", 40)
+        assert site.in_flight == 0
+
+
+def test_a_job_recreated_under_its_name_is_another_job(jobs: Jobs, operator: OperatorProcess, site: DemoSite) -> None:
+    """Nothing of the namesake before it is taken for its own: neither pod nor outcome."""
+    workers = []
+    for path in PATHS[:2]:
+        jobs.apply("again", single={"url": site.url(path)}, priority="High")
+        status = jobs.finished("again")
+        assert status["result"]["data"][0]["url"] == site.url(path)
+        workers.append(status["workerId"])
+        jobs.kubectl("delete", "crawljob", "again")
+    assert workers[0] != workers[1]
+
+
+def test_a_deleted_worker_pod_ends_in_a_clear_failure(jobs: Jobs, operator: OperatorProcess) -> None:
+    """A pod that somebody deletes takes its outcome along or not: the job ends and says what happened."""
+    with DemoSite(delays={"/slow": 60}) as site:
+        jobs.apply("robbed", single={"url": site.base_url + "/slow"}, priority="High", fetch={"timeoutSeconds": 90})
+        worker = jobs.running("robbed")["workerId"]
+        jobs.kubectl("delete", "pod", worker, "--grace-period=0", "--force")
+        status = jobs.finished("robbed", 20)
+    assert status["phase"] == "Failed"
+    assert condition(status, "Failed")["reason"] in {"WorkerLost", "WorkerKilled"}
+    assert worker in status["lastError"]
+
+
+def test_no_more_jobs_run_at_once_than_configured_and_the_others_say_why(
+    cluster: LocalCluster, jobs: Jobs, tmp_path: Path
+) -> None:
+    """Two places: the third job waits with a reason, the most urgent of those waiting goes first."""
+    limits = {"limits": {"running": 2}, "reconcile": {"patienceSeconds": 0.2}}
+    with DemoSite(delays={"/slow": 4}) as site, OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace], **limits):
+        for name in ("first", "second"):
+            jobs.apply(name, single={"url": site.base_url + "/slow"}, priority="High")
+            jobs.running(name)
+        for name in ("Low", "Normal", "High", "Critical"):
+            jobs.apply(name.lower(), single={"url": site.url(PATHS[0])}, priority=name)
+        waiting = ("low", "normal", "high", "critical")
+        wait_until(
+            lambda: all(condition(jobs.status(name), "Scheduled").get("reason") for name in waiting), "all say why", 5
+        )
+        for name in waiting:
+            scheduled = condition(jobs.status(name), "Scheduled")
+            assert (scheduled["status"], scheduled["reason"]) == ("False", "ConcurrencyLimit")
+            assert "2 jobs may run at once" in scheduled["message"]
+        assert len(jobs.pods()) == 2
+        ended = {name: jobs.finished(name) for name in waiting}
+    started = [ended[name]["startedAt"] for name in ("critical", "high", "normal", "low")]
+    assert started == sorted(started)
+
+
+def test_a_happy_job_costs_three_writes_besides_progress(cluster: LocalCluster, jobs: Jobs, tmp_path: Path) -> None:
+    """Its child, Processing, the end: counted on the wire."""
+    with (
+        DemoSite(delay=0.3) as site,
+        ApiProxy(cluster) as proxy,
+        OperatorProcess(cluster, tmp_path, server=proxy.url, namespaces=[jobs.namespace]),
+    ):
+        for name, priority, child in (("pod", "High", "pods"), ("job", "Normal", "jobs")):
+            before = len(proxy.writes)
+            urls = [site.url(path) for path in PATHS]
+            jobs.apply(name, batch={"urls": urls}, priority=priority, fetch={"concurrency": 2})
+            jobs.finished(name)
+            time.sleep(1)  # whatever would come after the end
+            writes = proxy.writes[before:]
+            status = f"/crawljobs/{name}/status"
+            assert [call.method for call in writes if call.path.endswith(f"/{child}")] == ["POST"]
+            patches = [call for call in writes if call.path.endswith(status)]
+            assert len(patches) + 1 == len(writes), f"only the child and the status are written: {writes}"
+            assert len(patches) >= 3, "Processing, some progress, the end"
+
+        before = len(proxy.writes)
+        jobs.apply("short", single={"url": site.url(PATHS[0])}, priority="High")
+        jobs.finished("short")
+        time.sleep(1)
+        assert len(proxy.writes[before:]) == 3, proxy.writes[before:]
+
+
+def test_a_frozen_watch_is_found_mended_and_reported(cluster: LocalCluster, jobs: Jobs, tmp_path: Path) -> None:
+    """A watch that silently stops delivering: jobs still run, by the relist, and liveness asks for a restart."""
+    with (
+        DemoSite() as site,
+        ApiProxy(cluster) as proxy,
+        OperatorProcess(
+            cluster, tmp_path, server=proxy.url, namespaces=[jobs.namespace], reconcile={"relistSeconds": 1}
+        ) as operator,
+    ):
+        assert operator.health("healthz")[0] == 200
+        proxy.frozen = True
+        jobs.apply("unseen", single={"url": site.url(PATHS[0])}, priority="High")
+        assert jobs.finished("unseen", 60)["phase"] == "Completed"
+        wait_until(lambda: operator.health("healthz")[0] == 503, "liveness fails", 30)
+        assert "the watch of crawljobs is stale" in operator.health("readyz")[1]
+        proxy.frozen = False
+        wait_until(lambda: operator.health("healthz")[0] == 200, "it recovers with the watch", 30)
+
+
+def test_an_operator_without_crds_says_so_and_goes_on_when_they_come(tmp_path: Path) -> None:
+    """Installed in the wrong order: one clear line, no crash, and work as soon as the CRD is there."""
+    with LocalCluster("bare", node=False) as bare:
+        bare.kubectl("apply", "-f", ROOT / "operator" / "rbac.yaml")
+        with OperatorProcess(bare, tmp_path, ready=False) as operator:
+            wait_until(lambda: "kubectl apply -f crds/" in operator.log, "it says what is missing", 20)
+            assert operator.health("healthz")[0] == 200
+            assert operator.health("readyz")[0] == 503
+            bare.kubectl("apply", "-f", ROOT / "crds")
+            wait_until(lambda: operator.health("readyz")[0] == 200, "it goes on", 20)
+            bare.kubectl("apply", "-f", "-", input=json.dumps(manifest("seen", single={"url": "http://127.0.0.1/"})))
+            wait_until(lambda: "default/seen" in operator.log, "the watch works", 20)
+
+
+def test_kubectl_shows_a_job_as_people_expect(jobs: Jobs, operator: OperatorProcess) -> None:
+    """wait, get -w, describe and logs work on a CrawlJob as on a batch Job."""
+    with DemoSite(delay=0.5) as site:
+        watch = subprocess.Popen(
+            [jobs.cluster.kubectl_path, "-n", jobs.namespace, "get", "crawl", "-w"],
+            env=os.environ | jobs.cluster.env,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        urls = [*(site.url(path) for path in PATHS), site.base_url + "/nowhere"]
+        jobs.apply("shown", batch={"urls": urls}, priority="High", fetch={"concurrency": 2})
+        waited = jobs.kubectl("wait", "--for=condition=Complete", "crawljob/shown", "--timeout=60s")
+        watch.terminate()
+        lines, _ = watch.communicate(timeout=10)
+    assert "condition met" in waited.stdout
+    header, *rows = lines.splitlines()
+    assert header.split() == ["NAME", "TYPE", "PRIORITY", "PHASE", "PROGRESS", "RETRIES", "WORKER", "AGE"]
+    phases = list(dict.fromkeys(row.split()[3] for row in rows))
+    assert phases == ["Pending", "Processing", "PartialSuccess"]
+    assert sum("%" in row for row in rows) >= 3, "progress is seen moving"
+    described = jobs.kubectl("describe", "crawl", "shown").stdout
+    assert "Warning  PartialSuccess" in described
+    assert "/nowhere" in described
+    logs = jobs.kubectl("logs", jobs.status("shown")["workerId"]).stdout
+    assert "attempt ended" in logs
+    wide = jobs.kubectl("get", "crawl", "shown", "-o", "wide").stdout
+    assert "REASON" in wide
+    assert "results.jsonl" in wide
+    assert jobs.kubectl("get", "crawl", "--field-selector", "status.phase=PartialSuccess", "-o", "name").stdout
