@@ -31,7 +31,7 @@ def test_tree_is_large_enough_and_kept(tree: DocTree) -> None:
 
 
 def test_articles_are_found_in_nearly_every_page(tree: DocTree) -> None:
-    lengths = [len(doctree.words(tree.html(page))) for page in tree.pages]
+    lengths = [len(doctree.words(tree.html(page))) for page in tree.pages[::4]]
     assert sum(length > 20 for length in lengths) > 0.98 * len(lengths)
 
 
