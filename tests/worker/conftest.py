@@ -1,5 +1,6 @@
 """What the worker's tests share: a site, a stand-in of the operator, and the worker as a real process."""
 
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,3 +27,11 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 def worker(tmp_path: Path) -> Worker:
     return Worker(tmp_path)
+
+
+@pytest.fixture
+def unreachable() -> StandIn:
+    """An operator that nobody answers for (yet)."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return StandIn(url=f"http://127.0.0.1:{bound.getsockname()[1]}")

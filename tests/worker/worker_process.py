@@ -83,6 +83,13 @@ class Worker:
         return await self.end(await self.start(job, **environment), seconds)
 
 
+async def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until something holds that another process brings about."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 (no event crosses processes)
+            await asyncio.sleep(0.02)
+
+
 def assignment(operator: StandIn, *urls: str, **more: Any) -> dict[str, Any]:
     """Return the JSON of an assignment: one URL makes a Single, more make a Batch."""
     job: dict[str, Any] = {

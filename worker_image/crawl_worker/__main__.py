@@ -24,6 +24,9 @@ from crawl_worker.watchdog import Watchdog, block_signals
 
 _LOG: Final = logging.getLogger("crawl_worker")
 
+FAREWELL_SECONDS: Final = 3.0
+"""Beyond the grace period, for the termination message alone."""
+
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_MISCONFIGURED: Final = 2
@@ -46,6 +49,8 @@ and, where the defaults do not do:
   CRAWL_EXTRACT_TIMEOUT_SECONDS   time limit of reading one page (20)
   CRAWL_EXTRACT_MEMORY_BYTES      memory of one extraction process (1 GiB)
   CRAWL_EXTRACT_PROCESSES         extraction processes at most (2)
+  CRAWL_GRACE_SECONDS             from SIGTERM until all must be handed over (22)
+  CRAWL_MIN_HANDOVER_SECONDS      how long to wait for the operator at least (60)
 
 An assignment such as
 
@@ -91,7 +96,8 @@ def run(settings: WorkerSettings, job: Assignment, networks: tuple[Network, ...]
     loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop  # noqa: SLF001 (Twisted offers no other way to it)
     watchdog = Watchdog(
         started + job.timeout_seconds + OVERTIME_SECONDS,
-        on_signal=lambda: _in_loop(loop, attempt),
+        settings.grace_seconds + FAREWELL_SECONDS,
+        on_signal=lambda: _stop(loop, attempt),
         on_expiry=lambda: _last_resort(settings.termination_log, attempt, job.timeout_seconds),
     )
     attempt = Attempt(settings, job, networks, started, watchdog)
@@ -134,7 +140,8 @@ def leave(path: Path, outcome: Outcome) -> None:
         _LOG.error("the termination message cannot be written", extra={"path": path, "error": error.strerror})
 
 
-def _in_loop(loop: asyncio.AbstractEventLoop, attempt: Attempt) -> None:
+def _stop(loop: asyncio.AbstractEventLoop, attempt: Attempt) -> None:
+    attempt.interrupted = True  # for the last resort: the loop may never get to the next line's call
     loop.call_soon_threadsafe(attempt.interrupt)
 
 

@@ -28,8 +28,6 @@ from crawl_worker.watchdog import Watchdog
 
 _LOG: Final = logging.getLogger(__name__)
 
-GRACE_SECONDS: Final = 22.0
-"""From a stop signal until all must be handed over; the cluster kills after 30."""
 OVERTIME_SECONDS: Final = 25.0
 """How far beyond its time limits the process may go before the watchdog ends it."""
 _CANCEL_SECONDS: Final = 5.0
@@ -70,7 +68,7 @@ class Attempt:
     def interrupt(self) -> None:
         """Stop fetching now, and hand over within the grace period."""
         self.interrupted = True
-        self._grace_ends = time.monotonic() + GRACE_SECONDS
+        self._grace_ends = time.monotonic() + self._settings.grace_seconds
         if self._crawl is not None:
             self._crawl.cancel()
         if self._handover is not None:
@@ -91,6 +89,7 @@ class Attempt:
                 crawl_failure = await self._crawl_all(spool)
             finally:
                 reporter.cancel()
+                spool.close()
             return await self._conclude(client, spool, crawl_failure)
 
     async def _crawl_all(self, spool: Spool) -> AttemptFailure | None:
@@ -147,7 +146,7 @@ class Attempt:
     async def _conclude(self, client: OperatorClient, spool: Spool | None, failure: AttemptFailure | None) -> Outcome:
         """Hand everything over; return the outcome as it then stands."""
         now = time.monotonic()
-        ends = self._grace_ends or now + handover_seconds(self._crawl_ends - now)
+        ends = self._grace_ends or now + handover_seconds(self._crawl_ends - now, self._settings.min_handover_seconds)
         self._watchdog.move(ends + OVERTIME_SECONDS)
         self._handover = Handover(client, ends)
         stored: StoredResult | None = None

@@ -1,5 +1,6 @@
 """What a processor is given: the fetcher and the extractors of one attempt, put together and taken down here."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -55,9 +56,12 @@ async def crawl_context(
         seconds=settings.extract_timeout_seconds,
         memory=settings.extract_memory_bytes,
     )
+    warm_up = asyncio.create_task(extractors.warm_up())
+    await asyncio.sleep(0)  # the process starts now, beside the engine
     try:
         async with Engine(scrapy_settings(job.fetch, concurrency, user_agent), resolver) as engine:
             admit = Robots(engine.get, user_agent, seconds).admit if job.fetch.obey_robots else admit_all
             yield CrawlContext(concurrency, Fetcher(engine.get, admit, seconds), extractors)
     finally:
-        extractors.close()
+        warm_up.cancel()
+        await extractors.close()

@@ -21,6 +21,7 @@ from scrapy.exceptions import (
     DownloadConnectionRefusedError,
     DownloadTimeoutError,
     IgnoreRequest,
+    ResponseDataLossError,
 )
 from scrapy.http import Response
 
@@ -170,7 +171,7 @@ class Engine:
         host = host_of(url)
         refusal = self._resolver.refusal(host)
         if isinstance(error, CannotResolveHostError) and refusal is not None:
-            message = f"{host} has the address {refusal.address}, which is {refusal.reason}"
+            message = f"must not connect to {host}: its address {refusal.address} is {refusal.reason}"
             return PageError("AddressRefused", message, details={"address": refusal.address})
         if is_tls_failure(error):
             return PageError("TLSFailure", f"no trusted TLS connection to {host}: {describe(error)}")
@@ -185,6 +186,8 @@ class Engine:
             case DownloadCancelledError() | IgnoreRequest():
                 # With its middlewares off, these are what Scrapy says of a body that is too large.
                 code, message, retryable = "BodyTooLarge", "the body is larger than the job's maxBodyBytes", False
+            case ResponseDataLossError():
+                code, message = "ConnectionFailed", f"{host} closed the connection before the body's end"
             case _:
                 code, message = "ConnectionFailed", f"the exchange with {host} failed: {describe(error)}"
         return PageError(code, message, retryable=retryable)

@@ -18,10 +18,11 @@ from pydantic import ValidationError
 from crawl_api.crawljob import ExtractOptions
 from crawl_worker.errors import PageError
 from crawl_worker.extraction import Kind
-from crawl_worker.extractor_process import HEADER, LENGTH
+from crawl_worker.extractor_process import HEADER, LENGTH, READY
 from crawl_worker.records import Extracted
 
 _START_SECONDS: Final = 60.0
+_END_SECONDS: Final = 2.0
 _MAX_ANSWER: Final = 256 << 20
 """Above what the bounded texts of one page can come to."""
 _PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR")
@@ -50,6 +51,7 @@ class Extractors:
 
     def __init__(self, options: ExtractOptions, *, limit: int, seconds: float, memory: int) -> None:
         self._options = options.model_dump(mode="json", by_alias=True)
+        self._starting = asyncio.Lock()
         self._turns = asyncio.Semaphore(limit)
         self._seconds = seconds
         self._memory = memory
@@ -59,7 +61,8 @@ class Extractors:
     async def warm_up(self) -> None:
         """Start the first process while the first page is still on its way."""
         async with self._turns:
-            self._idle.append(await self._start())
+            with contextlib.suppress(PageError):  # the first page will meet it again, and tell
+                self._idle.append(await self._take())
 
     async def extract(self, source: Source) -> Extracted:
         """Take from a page what the job asks for.
@@ -68,7 +71,7 @@ class Extractors:
             PageError: ExtractionTimeout, ExtractionFailed, SelectorRequired.
         """
         async with self._turns:
-            process = self._idle.pop() if self._idle else await self._start()
+            process = await self._take()
             healthy = False
             try:
                 async with asyncio.timeout(self._seconds):
@@ -77,10 +80,7 @@ class Extractors:
             except TimeoutError:
                 raise PageError("ExtractionTimeout", f"not read within {self._seconds:g} s") from None
             except (OSError, EOFError, ValueError):
-                self._kill(process)  # it may have answered nonsense and live on
-                code = await process.wait()
-                ending = f"signal {-code}" if code < 0 else f"exit code {code}"
-                raise PageError("ExtractionFailed", f"the process that read it died ({ending})") from None
+                raise PageError("ExtractionFailed", f"the process that read it {await _ending(process)}") from None
             finally:
                 if healthy:
                     self._idle.append(process)
@@ -88,26 +88,39 @@ class Extractors:
                     self._kill(process)
         return _parse(answer)
 
-    def close(self) -> None:
-        """Kill all processes."""
-        for process in list(self._all):
+    async def close(self) -> None:
+        """Kill all processes and wait until they are gone."""
+        for process in self._all:
             self._kill(process)
+        if self._all:
+            await asyncio.wait([asyncio.create_task(process.wait()) for process in self._all], timeout=_END_SECONDS)
+
+    async def _take(self) -> Process:
+        # Behind a lock, so that whoever comes while a process starts takes that one and starts no second.
+        async with self._starting:
+            return self._idle.pop() if self._idle else await self._start()
 
     async def _start(self) -> Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "crawl_worker.extractor_process", str(os.getpid()), str(self._memory)),
-            stdin=PIPE,
-            stdout=PIPE,
-            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "crawl_worker.extractor_process", str(os.getpid()), str(self._memory)),
+                stdin=PIPE,
+                stdout=PIPE,
+                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            )
+        except OSError as error:
+            raise PageError("ExtractionFailed", f"no process to read it: {error}", retryable=True) from error
         self._all.add(process)
+        ready = False
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await _receive(process)
-        except BaseException:
-            self._kill(process)
-            raise
+                ready = await _receive(process) == READY
+        except (OSError, EOFError, TimeoutError) as error:
+            raise PageError("ExtractionFailed", "the process to read it did not start", retryable=True) from error
+        finally:
+            if not ready:
+                self._kill(process)
         return process
 
     async def _ask(self, process: Process, source: Source) -> bytes:
@@ -120,9 +133,19 @@ class Extractors:
         return await _receive(process)
 
     def _kill(self, process: Process) -> None:
-        self._all.discard(process)
+        assert process.stdin is not None  # noqa: S101 (it was started with a pipe)
+        process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+
+
+async def _ending(process: Process) -> str:
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            code = await process.wait()
+    except TimeoutError:
+        return "answered nonsense"
+    return f"died by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
 async def _receive(process: Process) -> bytes:

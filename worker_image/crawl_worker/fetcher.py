@@ -83,19 +83,20 @@ class Fetcher:
         )
 
     async def _follow(self, url: str, clock: PageClock) -> tuple[Response, str]:
-        for hop in range(MAX_REDIRECTS + 1):
+        followed = ""
+        for _ in range(MAX_REDIRECTS + 1):
             try:
                 await self._admit(url)
                 response = await self._get(url, clock, self._max_bytes)
                 location = _header(response, "Location") if response.status in _REDIRECTS else ""
                 if not location:
                     return response, url
-                target = normalise(location, url)
+                followed = location
+                url = followed = normalise(location, url)
             except PageError as error:
-                if hop:
-                    error.details["redirectedTo"] = url
+                if followed:
+                    error.details["redirectedTo"] = followed
                 raise _StoppedAtError(url, error) from error
-            url = target
         raise _StoppedAtError(url, PageError("TooManyRedirects", f"more than {MAX_REDIRECTS} redirects"))
 
 

@@ -12,15 +12,14 @@ from crawl_worker.spool import Spool
 
 _LOG: Final = logging.getLogger(__name__)
 
-MIN_SECONDS: Final = 60.0
 MAX_SECONDS: Final = 600.0
 _FAREWELL_SECONDS: Final = 5.0
 """For the outcome, where the operator did not take the results."""
 
 
-def handover_seconds(left: float) -> float:
+def handover_seconds(left: float, at_least: float) -> float:
     """Return how long to try, given what is left of the attempt's time: a crawl is worth waiting for the operator."""
-    return min(max(left, MIN_SECONDS), MAX_SECONDS)
+    return min(max(left, at_least), MAX_SECONDS)
 
 
 class Handover:

@@ -34,6 +34,10 @@ class WorkerSettings(BaseSettings):
     """Memory that one extraction process may allocate (CRAWL_EXTRACT_MEMORY_BYTES)."""
     extract_processes: Annotated[int, Field(ge=1, le=64)] = 2
     """Extraction processes at most (CRAWL_EXTRACT_PROCESSES)."""
+    grace_seconds: Annotated[float, Field(gt=0, le=3600)] = 22
+    """From a stop signal until everything must be handed over (CRAWL_GRACE_SECONDS); the cluster kills after 30."""
+    min_handover_seconds: Annotated[float, Field(gt=0, le=600)] = 60
+    """How long to wait for the operator at least, even where the attempt's time is over."""
 
 
 class ConfigurationError(Exception):

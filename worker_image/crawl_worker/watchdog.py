@@ -3,6 +3,7 @@
 The signals are blocked for the whole process and taken here, one by one, so a second SIGTERM interrupts nothing.
 """
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -23,25 +24,29 @@ class Watchdog(Thread):
 
     Args:
         deadline: on the monotonic clock; `move` changes it.
+        grace: seconds after the first signal at which the deadline is at the latest.
         on_signal: called once, in this thread, at the first signal.
         on_expiry: called once, in this thread, at the deadline; expected to end the process.
     """
 
-    def __init__(self, deadline: float, on_signal: Callable[[], None], on_expiry: Callable[[], None]) -> None:
+    def __init__(
+        self, deadline: float, grace: float, on_signal: Callable[[], None], on_expiry: Callable[[], None]
+    ) -> None:
         super().__init__(name="watchdog", daemon=True)
         self._deadline = deadline
+        self._grace = grace
         self._on_signal = on_signal
         self._on_expiry = on_expiry
 
     def move(self, deadline: float) -> None:
-        """Expect the process to end by then instead."""
+        """Expect the process to end by then instead, if no signal sets a limit."""
         self._deadline = deadline
 
     def run(self) -> None:
         """Wait, and act."""
-        signalled = False
-        while (left := self._deadline - time.monotonic()) > 0:
-            if signal.sigtimedwait(STOP_SIGNALS, min(left, _MAX_WAIT)) is not None and not signalled:
-                signalled = True
+        latest = math.inf
+        while (left := min(self._deadline, latest) - time.monotonic()) > 0:
+            if signal.sigtimedwait(STOP_SIGNALS, min(left, _MAX_WAIT)) is not None and latest == math.inf:
+                latest = time.monotonic() + self._grace
                 self._on_signal()
         self._on_expiry()

@@ -1,0 +1,108 @@
+"""The operator's bad days: the worker waits for it as long as it makes sense, and says so when it gives up."""
+
+import asyncio
+import time
+
+from aiohttp import web
+from operator_stand_in import StandIn, stand_in
+from worker_process import Worker, assignment, eventually
+from worker_site import RAW, Site
+
+
+async def test_an_operator_that_comes_back_gets_everything(worker: Worker, site: Site, unreachable: StandIn) -> None:
+    """Down when the crawl ends, up a little later: results and outcome arrive, the attempt is a success."""
+    process = await worker.start(assignment(unreachable, f"{site.url}/page/1"))
+    await eventually(lambda: "/page/1" in site.seen)
+    await asyncio.sleep(1.5)
+    port = int(unreachable.url.rsplit(":", 1)[-1])
+    async with stand_in(unreachable, port):
+        ended = await worker.end(process)
+    assert ended.code == 0, ended.log
+    assert unreachable.results == (worker.work / "results.jsonl").read_bytes()
+    assert unreachable.outcome is not None
+    assert unreachable.outcome.data
+    assert ended.log.count("progress cannot be reported") == 1
+
+
+async def test_passing_failures_are_tried_again(worker: Worker, site: Site, operator: StandIn) -> None:
+    """5xx, 429 and refused tokens pass; a damaged result is sent again; the token file is read for every try."""
+    answers = iter([503, 429, 401])
+
+    def answer(_operator: StandIn, what: str) -> web.Response | None:
+        status = next(answers, None) if what == "results" else None
+        if status == 401:
+            worker.token.write_text("second-token\n")
+        return web.Response(status=status, text="not now") if status else None
+
+    operator.answer = answer
+    operator.damage = 1
+    ended = await worker.run(assignment(operator, f"{site.url}/page/1"))
+    assert ended.code == 0, ended.log
+    assert operator.tries.count("results") == 5
+    assert operator.tokens[0] == "Bearer first-token"
+    assert operator.tokens[-1] == "Bearer second-token"
+    assert operator.results == (worker.work / "results.jsonl").read_bytes()
+
+
+async def test_a_refused_result_is_final(worker: Worker, site: Site, operator: StandIn) -> None:
+    """413 is answered the same tomorrow: one try, also for a body that the operator does not read to its end."""
+    RAW["large"] = ("text/plain", b"x" * 4_000_000)
+
+    def answer(_operator: StandIn, what: str) -> web.Response | None:
+        return web.Response(status=413, text="too large") if what == "results" else None
+
+    operator.answer = answer
+    started = time.monotonic()
+    ended = await worker.run(assignment(operator, f"{site.url}/raw/large"))
+    assert time.monotonic() - started < 15
+    assert ended.code == 1
+    failure = ended.outcome.failure
+    assert failure is not None
+    assert (failure.code, failure.cause) == ("ResultRejected", "Permanent")
+    assert "413" in failure.message
+    assert operator.tries.count("results") == 1
+    assert operator.outcome is not None
+    assert operator.outcome.failure == failure
+    assert operator.outcome.stored is None
+
+
+async def test_giving_up_is_the_infrastructures_fault(worker: Worker, site: Site, operator: StandIn) -> None:
+    """An operator that only fails costs the hand-over's time, and no more; the termination message tells."""
+    operator.answer = lambda _operator, _what: web.Response(status=500)
+    ended = await worker.run(
+        assignment(operator, f"{site.url}/page/1", timeoutSeconds=3), CRAWL_MIN_HANDOVER_SECONDS="2"
+    )
+    assert ended.code == 1
+    failure = ended.outcome.failure
+    assert failure is not None
+    assert (failure.code, failure.cause) == ("ResultStoreUnavailable", "Infrastructure")
+    assert ended.outcome.succeeded == 1
+    assert ended.outcome.items == 0
+
+
+async def test_an_outcome_that_cannot_be_stored_is_in_the_termination_message(
+    worker: Worker, site: Site, operator: StandIn
+) -> None:
+    """Results stored, outcome refused: the attempt is good, and the message says where the results are."""
+
+    def answer(_operator: StandIn, what: str) -> web.Response | None:
+        return web.Response(status=400) if what == "outcome" else None
+
+    operator.answer = answer
+    ended = await worker.run(assignment(operator, f"{site.url}/page/1"))
+    assert ended.code == 0
+    assert ended.outcome.stored is not None
+    assert "the outcome could not be stored" in ended.log
+
+
+async def test_a_slow_operator_slows_no_crawl(worker: Worker, site: Site, operator: StandIn) -> None:
+    """Progress that hangs never holds up a page."""
+    operator.delay = 3
+    urls = [f"{site.url}/page/{n}" for n in range(20)]
+    process = await worker.start(assignment(operator, *urls))
+    await eventually(lambda: "/robots.txt" in site.seen)
+    begun = time.monotonic()
+    await eventually(lambda: len(site.seen) == 21)
+    assert time.monotonic() - begun < 2.5
+    ended = await worker.end(process)
+    assert ended.code == 0

@@ -1,0 +1,125 @@
+"""Being stopped: politely, twice, by force, and when nothing else helps."""
+
+import asyncio
+import os
+import signal
+import time
+
+import psutil
+import pytest
+from operator_stand_in import StandIn
+from worker_process import Worker, assignment, eventually, records
+from worker_site import RAW, Site
+
+NESTED_COUNT = "//div[count(.//div[count(.//div[count(.//div) > 0]) > 0]) > 0]"
+"""An XPath that does not end on deeply nested pages within anybody's patience."""
+
+
+async def until_seen(site: Site, path: str) -> None:
+    await eventually(lambda: path in site.seen)
+
+
+def children(process: asyncio.subprocess.Process) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_signal_keeps_what_is_done(
+    worker: Worker, site: Site, operator: StandIn, number: signal.Signals
+) -> None:
+    """What is in flight is cut short, the rest is handed back, results and outcome are stored, the code is 143."""
+    job = assignment(operator, f"{site.url}/page/1", f"{site.url}/slow/30", *[f"{site.url}/slow/31"] * 9)
+    process = await worker.start(job | {"fetch": {"concurrency": 1}})
+    await until_seen(site, "/slow/30")
+    operator.delay = 0.5
+    asked = time.monotonic()
+    process.send_signal(number)
+    await eventually(lambda: "results" in operator.tries)
+    process.send_signal(number)  # a second one must not break it
+    ended = await worker.end(process)
+    assert time.monotonic() - asked < 5
+    assert ended.code == 143, ended.log
+    failure = ended.outcome.failure
+    assert failure is not None
+    assert (failure.code, failure.cause) == ("Interrupted", "Infrastructure")
+    assert (ended.outcome.total, ended.outcome.succeeded, ended.outcome.failed) == (11, 1, 0)
+    assert operator.results == (worker.work / "results.jsonl").read_bytes()
+    assert operator.outcome is not None
+    assert operator.outcome.failure == failure
+
+
+async def test_a_stop_before_anything_is_done_still_leaves_an_outcome(
+    worker: Worker, site: Site, operator: StandIn
+) -> None:
+    """No results, but an outcome in both places."""
+    process = await worker.start(assignment(operator, f"{site.url}/slow/30"))
+    await until_seen(site, "/slow/30")
+    process.send_signal(signal.SIGTERM)
+    ended = await worker.end(process)
+    assert ended.code == 143
+    assert ended.outcome.stored is None
+    assert operator.results is None
+    assert operator.outcome == ended.outcome
+
+
+async def test_a_stop_signal_shortens_the_wait_for_the_operator(
+    worker: Worker, site: Site, unreachable: StandIn
+) -> None:
+    """While the operator is down, a stop signal ends the trying within the grace period."""
+    process = await worker.start(assignment(unreachable, f"{site.url}/page/1"), CRAWL_GRACE_SECONDS="2")
+    spool = worker.work / "results.jsonl"
+    await eventually(lambda: spool.exists() and spool.stat().st_size > 0)
+    await asyncio.sleep(0.5)
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    ended = await worker.end(process)
+    assert time.monotonic() - asked < 10
+    assert ended.outcome.failure is not None
+    assert ended.outcome.failure.code == "ResultStoreUnavailable"
+    assert records(ended)
+
+
+async def test_a_killed_worker_leaves_no_process_behind(worker: Worker, site: Site, operator: StandIn) -> None:
+    """SIGKILL takes the extraction process too, even while it is busy and looks at no pipe."""
+    RAW["poison"] = ("text/html", b"<div>" * 300)
+    selectors = [{"name": "n", "xpath": NESTED_COUNT, "many": True}]
+    job = assignment(operator, f"{site.url}/raw/poison", extract={"selectors": selectors})
+    process = await worker.start(job)
+    await until_seen(site, "/raw/poison")
+    await asyncio.sleep(1)  # by now it is reading
+    started = children(process)
+    assert started
+    process.kill()
+    await process.wait()
+    await eventually(lambda: not any(alive(child) for child in started), 5)
+
+
+async def test_a_finished_worker_leaves_no_process_behind(worker: Worker, site: Site, operator: StandIn) -> None:
+    """After a normal end no child of this test's worker lives."""
+    process = await worker.start(assignment(operator, f"{site.url}/page/1", f"{site.url}/page/2"))
+    await until_seen(site, "/page/1")
+    started = children(process)
+    await worker.end(process)
+    await eventually(lambda: not any(alive(child) for child in started), 5)
+
+
+async def test_a_stuck_event_loop_is_ended_by_the_watchdog(worker: Worker, site: Site, operator: StandIn) -> None:
+    """When the main thread never comes back, the watchdog leaves the outcome and ends the process."""
+    worker.token.unlink()
+    os.mkfifo(worker.token)  # reading it blocks the event loop's thread for good
+    process = await worker.start(assignment(operator, f"{site.url}/page/1"), CRAWL_GRACE_SECONDS="0.5")
+    await asyncio.sleep(2.5)
+    assert process.returncode is None
+    process.send_signal(signal.SIGTERM)
+    ended = await worker.end(process, 10)
+    assert ended.code == 143
+    assert ended.outcome.failure is not None
+    assert ended.outcome.failure.code == "Interrupted"
+    assert "stuck" in ended.log
