@@ -83,10 +83,7 @@ class Store:
         self._jobs[job.key] = job
         if before is not None and before.order != job.order:
             self.places.leave(before)
-        if job.phase is not Phase.PENDING or job.deleting:
-            self.places.leave(job)
-        elif not self.places.holds(job):
-            self.places.wait(job)
+        self._line_up(job)
         if job.phase.terminal:
             self._reports.pop(job.uid, None)
         self._changed(job.key)
@@ -134,12 +131,22 @@ class Store:
         self._changed(job.key)
 
     def _settle(self, key: JobKey) -> None:
-        """Work out anew which jobs under this key have a live worker."""
+        """Work out anew which jobs under this key have a live worker, and who of them waits for one."""
         siblings = self._children.get(key, {}).values()
         # The pod of a batch Job may end a moment before the Job itself does: the pod tells.
         pods = {uid for uid, child in siblings if isinstance(child, WorkerPod)}
         live = {uid for uid, child in siblings if not child.ended and (isinstance(child, WorkerPod) or uid not in pods)}
         self.places.set_live(key, frozenset(live))
+        if job := self._jobs.get(key):
+            self._line_up(job)
+
+    def _line_up(self, job: Job) -> None:
+        """Have a job stand in line exactly while it waits for a place: not while it has, or has had, a worker."""
+        has_worker = any(uid == job.uid for uid, _ in self._children.get(job.key, {}).values())
+        if job.phase is Phase.PENDING and not (job.deleting or has_worker or self.places.holds(job)):
+            self.places.wait(job)
+        else:
+            self.places.leave(job)
 
     def _bury(self, uid: str) -> None:
         self._gone[uid] = None
