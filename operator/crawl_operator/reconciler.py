@@ -12,7 +12,7 @@ from crawl_api.status import CrawlJobStatus, Execution, Phase
 from crawl_operator import events
 from crawl_operator.decide.capacity import admit
 from crawl_operator.decide.crawljob import decide, newest
-from crawl_operator.decide.model import Job, JobKey, Observation, Plan, RecordEvent, StartWorker
+from crawl_operator.decide.model import Admission, Job, JobKey, Observation, Plan, RecordEvent, StartWorker
 from crawl_operator.kube import (
     BATCH_JOBS,
     CRAWLJOBS,
@@ -113,12 +113,14 @@ class Reconciler:
             batch_jobs=batch_jobs,
             report=self._store.report(job),
             outcome=await self._results.outcome(job.key, job.uid, worker) if worker else None,
-            admission=admit(
-                running=self._store.places.held,
-                limit=self._store.places.limit,
-                ahead=self._store.places.ahead_of(job),
-            ),
+            admission=self._admission(job),
         )
+
+    def _admission(self, job: Job) -> Admission:
+        places = self._store.places
+        if places.holds(job):
+            return Admission(granted=True)  # an earlier try to start its worker was not answered
+        return admit(running=places.held, limit=places.limit, ahead=places.ahead_of(job))
 
     async def _act(self, observation: Observation, plan: Plan) -> float | None:
         job = observation.job
