@@ -1,0 +1,124 @@
+"""Values that the operator's tests are made of: jobs, workers and what they say, filled in but for the point."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from crawl_api.crawljob import Priority
+from crawl_api.status import Cause, CrawlJobStatus, Execution, JobError, Phase
+from crawl_api.worker_protocol import AttemptFailure, Outcome
+from crawl_operator.decide.model import BatchJob, ClassPolicy, Job, JobKey, Policy, WorkerPod
+
+NOW = datetime(2026, 3, 1, 12, 0, 10, 250_000, tzinfo=UTC)
+CREATED = NOW - timedelta(seconds=10, microseconds=250_000)
+STARTED = CREATED + timedelta(seconds=2)
+
+SINGLE = {"type": "Single", "single": {"url": "https://example.org/"}}
+
+POLICY = Policy(
+    classes={
+        Priority.CRITICAL: ClassPolicy(Execution.POD),
+        Priority.HIGH: ClassPolicy(Execution.POD),
+        Priority.NORMAL: ClassPolicy(Execution.JOB),
+        Priority.LOW: ClassPolicy(Execution.JOB),
+    },
+    running_limit=4,
+    max_urls=50,
+    progress_interval=2,
+    patience=2,
+)
+
+
+def batch_of(number: int) -> dict[str, Any]:
+    """Make the spec of a batch of that many URLs."""
+    return {"type": "Batch", "batch": {"urls": [f"https://example.org/{each}" for each in range(number)]}}
+
+
+def make_job(
+    name: str = "news",
+    *,
+    uid: str = "",
+    version: int = 10,
+    spec: dict[str, Any] | None = None,
+    status: CrawlJobStatus | None = None,
+    phase: Phase = Phase.PENDING,
+    priority: Priority = Priority.NORMAL,
+    created: datetime = CREATED,
+    deleting: bool = False,
+    generation: int = 1,
+) -> Job:
+    status = status or CrawlJobStatus(phase=phase)
+    return Job(
+        key=JobKey("team", name),
+        uid=uid or f"uid-of-{name}",
+        version=version,
+        generation=generation,
+        created=created,
+        priority=priority,
+        phase=status.phase,
+        deleting=deleting,
+        spec={"priority": priority.value} | (SINGLE if spec is None else spec),
+        status=status,
+    )
+
+
+def make_pod(name: str = "news-abc-1", **changes: Any) -> WorkerPod:
+    """Make a pod that has been created and no more."""
+    values: dict[str, Any] = {
+        "name": name,
+        "uid": f"uid-of-{name}",
+        "version": 20,
+        "attempt": 1,
+        "deleting": False,
+        "phase": "Pending",
+    }
+    return WorkerPod(**(values | changes))
+
+
+def running_pod(name: str = "news-abc-1", **changes: Any) -> WorkerPod:
+    return make_pod(name, **({"phase": "Running", "started": STARTED} | changes))
+
+
+def ended_pod(name: str = "news-abc-1", outcome: Outcome | None = None, **changes: Any) -> WorkerPod:
+    """Make a pod that has ended; with an outcome in its termination message if one is given."""
+    values = {
+        "phase": "Failed" if outcome is None else "Succeeded",
+        "started": STARTED,
+        "finished": STARTED + timedelta(seconds=7),
+        "exit_code": 1 if outcome is None else 0,
+        "end_reason": "Error" if outcome is None else "Completed",
+        "termination_message": outcome.termination_message() if outcome is not None else "",
+    }
+    return make_pod(name, **(values | changes))
+
+
+def make_batch_job(name: str = "news-abc-1", **changes: Any) -> BatchJob:
+    values: dict[str, Any] = {"name": name, "uid": f"uid-of-job-{name}", "version": 15, "attempt": 1, "deleting": False}
+    return BatchJob(**(values | changes))
+
+
+def page_error(number: int = 1, code: str = "HTTP_404") -> JobError:
+    url = f"https://example.org/{number}"
+    return JobError(code=code, message=f"{url} answered 404", url=url, time=NOW)
+
+
+def outcome_of(total: int, succeeded: int, **changes: Any) -> Outcome:
+    errors = tuple(page_error(each) for each in range(total - succeeded))
+    values = {
+        "total": total,
+        "succeeded": succeeded,
+        "failed": total - succeeded,
+        "bytes": 1000 * succeeded,
+        "errors": errors[:100],
+        "error_count": len(errors),
+        "items": succeeded,
+    }
+    return Outcome(**(values | changes))
+
+
+def timeout_failure() -> AttemptFailure:
+    return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message="the time limit of 300 s was reached")
+
+
+def stored(status: CrawlJobStatus) -> CrawlJobStatus:
+    """Return a status as it comes back from the API server."""
+    return CrawlJobStatus.model_validate_json(status.model_dump_json(by_alias=True, exclude_defaults=True))

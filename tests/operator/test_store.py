@@ -1,0 +1,206 @@
+"""What the operator has seen: the later version wins, and what is gone stays gone."""
+
+import pytest
+from operator_cases import batch_of, ended_pod, make_batch_job, make_job, make_pod, running_pod
+
+from crawl_api.crawljob import Priority
+from crawl_api.status import Phase
+from crawl_api.worker_protocol import ProgressReport
+from crawl_operator.decide.model import BatchJob, JobKey, WorkerPod
+from crawl_operator.store import Store
+
+
+class Seen:
+    """A store, and the keys of the jobs that it called changed."""
+
+    def __init__(self, limit: int = 4) -> None:
+        self.changed: list[str] = []
+        self.store = Store(lambda key: self.changed.append(key.name), limit)
+
+    def take(self) -> list[str]:
+        taken, self.changed[:] = list(self.changed), []
+        return taken
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+def test_the_later_version_wins_in_whatever_order_they_come(seen: Seen) -> None:
+    newer = make_job(version=12, phase=Phase.PROCESSING)
+    assert seen.store.put_job(newer)
+    assert seen.take() == ["news"]
+    assert not seen.store.put_job(make_job(version=11)), "older"
+    assert not seen.store.put_job(make_job(version=12)), "the same"
+    assert seen.take() == [], "nothing new, nothing to look at"
+    assert seen.store.job(newer.key) is newer
+
+
+def test_the_operators_own_write_is_not_forgotten_for_a_late_event(seen: Seen) -> None:
+    """The answer to a patch arrives before the watch's events that preceded it: decisions see the patch."""
+    seen.store.put_job(make_job(version=10))
+    seen.store.put_job(make_job(version=15, phase=Phase.PROCESSING))
+    for late in (11, 12, 14):
+        seen.store.put_job(make_job(version=late))
+    job = seen.store.job(JobKey("team", "news"))
+    assert job is not None
+    assert job.phase is Phase.PROCESSING
+
+
+def test_what_was_deleted_does_not_come_back(seen: Seen) -> None:
+    job, pod = make_job(), running_pod()
+    seen.store.put_job(job)
+    seen.store.put_child(job.key, job.uid, pod)
+    seen.store.remove_job(job.key, job.uid)
+    seen.store.remove_child(job.key, pod.uid)
+    seen.take()
+    assert not seen.store.put_job(make_job(version=99)), "a list that began before the deletion"
+    assert not seen.store.put_child(job.key, job.uid, running_pod(version=99))
+    assert seen.store.job(job.key) is None
+    assert seen.store.worker(pod.uid) is None
+    assert seen.take() == []
+    assert seen.store.buried(job.uid)
+    assert seen.store.buried(pod.uid)
+
+
+def test_a_namesake_is_a_job_of_its_own(seen: Seen) -> None:
+    """Deleted and made anew under the same name: it neither inherits children nor is deleted with the first."""
+    old, new = make_job(uid="old"), make_job(uid="new", version=30)
+    seen.store.put_job(old)
+    seen.store.put_child(old.key, "old", running_pod())
+    seen.store.put_report(old, ProgressReport(total=1, succeeded=0, failed=0))
+    seen.store.put_job(new)
+    assert seen.store.children(new) == ((), ())
+    assert seen.store.report(new) is None
+    seen.store.remove_job(old.key, "old")
+    assert seen.store.job(new.key) is new
+    assert seen.store.places.held == 1, "the old worker still runs"
+
+
+def test_children_are_found_by_job_and_pods_by_their_uid(seen: Seen) -> None:
+    job, pod, batch_job = make_job(), make_pod(), make_batch_job()
+    seen.store.put_job(job)
+    seen.store.put_child(job.key, job.uid, batch_job)
+    seen.store.put_child(job.key, job.uid, pod)
+    assert seen.take() == ["news"] * 3
+    assert seen.store.children(job) == ((pod,), (batch_job,))
+    assert seen.store.worker(pod.uid) == (job.key, job.uid, pod)
+    assert seen.store.worker(batch_job.uid) is None, "a batch Job is no worker"
+    assert seen.store.worker("nobody") is None
+    assert seen.store.all_children(WorkerPod) == {pod.uid: (job.key, pod.version)}
+    assert seen.store.all_children(BatchJob) == {batch_job.uid: (job.key, batch_job.version)}
+    seen.store.remove_child(job.key, pod.uid)
+    assert seen.take() == ["news"]
+    assert seen.store.children(job) == ((), (batch_job,))
+    assert seen.store.worker(pod.uid) is None
+
+
+def test_a_child_may_be_seen_before_its_job(seen: Seen) -> None:
+    """Watches of different kinds have no common order."""
+    job = make_job()
+    seen.store.put_child(job.key, job.uid, running_pod())
+    assert seen.store.places.held == 1
+    seen.store.put_job(job)
+    assert seen.store.children(job)[0] == (running_pod(),)
+    assert seen.store.places.waiting == 0, "who runs does not wait"
+
+
+def test_a_worker_that_is_seen_after_its_job_takes_it_out_of_the_line(seen: Seen) -> None:
+    """As at a restart, where jobs are listed first: who holds a place must not also stand before the others."""
+    held, other = make_job("held"), make_job("other", spec=batch_of(1))
+    seen.store.put_job(held)
+    seen.store.put_job(other)
+    assert seen.store.places.ahead_of(other) == 1
+    seen.store.put_child(held.key, held.uid, make_pod())
+    assert seen.store.places.held == 1
+    assert seen.store.places.ahead_of(other) == 0
+
+
+def test_a_job_whose_worker_vanished_before_it_started_stands_in_line_again() -> None:
+    """Else it would never be woken: its pod was deleted while it waited for a node, and others took its place."""
+    seen = Seen(limit=1)
+    job, other = make_job("job"), make_job("other")
+    seen.store.put_job(job)
+    seen.store.places.reserve(job)
+    seen.store.put_child(job.key, job.uid, make_pod())
+    seen.store.remove_child(job.key, make_pod().uid)
+    seen.store.places.reserve(other)
+    seen.store.put_child(other.key, other.uid, running_pod("other-1"))
+    seen.take()
+    seen.store.remove_child(other.key, running_pod("other-1").uid)
+    assert "job" in seen.take()
+
+
+def test_a_place_is_free_when_the_last_worker_of_a_job_has_ended(seen: Seen) -> None:
+    job = make_job()
+    seen.store.put_job(job)
+    seen.store.put_child(job.key, job.uid, running_pod("a", version=21))
+    seen.store.put_child(job.key, job.uid, running_pod("b", version=22))
+    assert seen.store.places.held == 1, "one job, one place"
+    seen.store.put_child(job.key, job.uid, ended_pod("a", version=23))
+    assert seen.store.places.held == 1
+    seen.store.put_child(job.key, job.uid, ended_pod("b", version=24))
+    assert seen.store.places.held == 0
+
+
+def test_the_pod_of_a_batch_job_tells_when_its_place_is_free(seen: Seen) -> None:
+    """The Job itself is said to be complete a moment later: nobody has to wait for that."""
+    job = make_job()
+    seen.store.put_child(job.key, job.uid, make_batch_job())
+    assert seen.store.places.held == 1
+    seen.store.put_child(job.key, job.uid, running_pod())
+    assert seen.store.places.held == 1
+    seen.store.put_child(job.key, job.uid, ended_pod(version=30))
+    assert seen.store.places.held == 0
+
+
+def test_only_pending_jobs_wait(seen: Seen) -> None:
+    for number, phase in enumerate(Phase):
+        seen.store.put_job(make_job(f"job{number}", phase=phase))
+    seen.store.put_job(make_job("leaving", deleting=True))
+    assert seen.store.places.waiting == 1
+
+
+def test_a_change_of_priority_changes_the_place_in_line(seen: Seen) -> None:
+    job, other = make_job("z"), make_job("a")
+    seen.store.put_job(job)
+    seen.store.put_job(other)
+    assert seen.store.places.ahead_of(job) == 1
+    urgent = make_job("z", version=11, priority=Priority.CRITICAL)
+    seen.store.put_job(urgent)
+    assert seen.store.places.ahead_of(urgent) == 0
+    assert seen.store.places.waiting == 2
+
+
+def test_a_deleted_job_frees_the_place_that_was_reserved_for_it() -> None:
+    seen = Seen(limit=1)
+    job, other = make_job("job"), make_job("other")
+    seen.store.put_job(job)
+    seen.store.places.reserve(job)
+    seen.store.put_job(other)
+    seen.take()
+    seen.store.remove_job(job.key, job.uid)
+    assert seen.store.places.held == 0
+    assert "other" in seen.take()
+
+
+def test_the_newest_report_counts_until_the_job_is_over(seen: Seen) -> None:
+    job = make_job(phase=Phase.PROCESSING)
+    seen.store.put_job(job)
+    for done in (1, 2):
+        seen.store.put_report(job, ProgressReport(total=3, succeeded=done, failed=0))
+    report = seen.store.report(job)
+    assert report is not None
+    assert report.succeeded == 2
+    assert seen.take() == ["news"] * 3
+    seen.store.put_job(make_job(version=11, phase=Phase.COMPLETED))
+    assert seen.store.report(job) is None, "a finished job costs no memory for it"
+
+
+def test_the_memory_of_deletions_is_bounded(seen: Seen) -> None:
+    for number in range(10_001):
+        seen.store.remove_child(JobKey("team", "news"), f"uid{number}")
+    assert not seen.store.buried("uid0")
+    assert seen.store.buried("uid1")
+    assert seen.store.buried("uid10000")
