@@ -103,7 +103,7 @@ class Api:
                         if event["type"] == "ERROR":
                             raise ApiError(event["object"].get("code", 500), event["object"].get("message", ""))
                         yield event
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ApiError(0, _words(error)) from error
 
     def _open(self, method: str, path: str, **options: Any) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
@@ -127,7 +127,7 @@ class Api:
                 await _raise_for_status(response)
                 answer: Json = json.loads(await response.read())
                 return answer
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ApiError(0, _words(error)) from error
 
 

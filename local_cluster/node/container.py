@@ -14,7 +14,7 @@ from local_cluster.node.k8s import Json, utc_now
 from local_cluster.node.logs import LogWriter
 from local_cluster.node.objects import Data
 from local_cluster.node.processes import Command, Process, StartError
-from local_cluster.node.records import Record, Terminated, end_of
+from local_cluster.node.records import Record, Running, Terminated, end_of
 from local_cluster.node.rewrite import Mounts
 from local_cluster.node.services import Services
 from local_cluster.node.status import restarts
@@ -75,6 +75,12 @@ class Container:
             await self._attempt(command)
         if not isinstance(record.state, Terminated) and record.last is not None:
             record.state = record.last
+
+    def abandon(self) -> None:
+        """Note that the node gave up on the container; its processes have been killed."""
+        if isinstance(state := self.record.state, Running):
+            message = "killed: the node failed to run its pod"
+            self.record.end(Terminated(state.container_id, 137, "Error", message, state.started_at, utc_now(), 9))
 
     async def _attempt(self, command: Command) -> None:
         """One process from start to end, in the record before it is in the world: no attempt is ever made twice."""

@@ -21,6 +21,7 @@ _QUEUE = 2000
 _REMEMBERED = 2000
 _REPEAT_SECONDS = 10.0
 _TRIES = 3
+_COURTESY_SECONDS = 0.02  # what is told about is being done right now: the status goes first
 
 
 @dataclass(slots=True)
@@ -51,6 +52,8 @@ class Events:
         """Send what is queued, until cancelled."""
         while True:
             path, body, new = await self._queue.get()
+            if new:
+                await asyncio.sleep(_COURTESY_SECONDS)
             for wait in range(_TRIES):
                 try:
                     await (self._api.create(path, body) if new else self._api.patch(path, body, MERGE))

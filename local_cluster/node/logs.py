@@ -5,6 +5,7 @@ full it becomes the one predecessor that is kept.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -80,13 +81,16 @@ class LogWriter:
     def _write(self, stream: str, pieces: list[tuple[bytes, bytes]]) -> None:
         if not pieces or self.closed:
             return
+        with contextlib.suppress(OSError):  # a full disk costs the lines, not the container
+            self._append(stream, pieces)
+        self._tell()
+
+    def _append(self, stream: str, pieces: list[tuple[bytes, bytes]]) -> None:
         now = utc_now().strftime("%Y-%m-%dT%H:%M:%S.%f000Z").encode()
         block = b"".join(b"%b %b %b %b\n" % (now, stream.encode(), tag, text) for tag, text in pieces)
         if self._size and self._size + len(block) > self._max_bytes:
             self._rotate()
-        os.write(self._file, block)
-        self._size += len(block)
-        self._tell()
+        self._size += os.write(self._file, block)
 
     def _rotate(self) -> None:
         os.close(self._file)

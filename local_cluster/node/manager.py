@@ -44,6 +44,7 @@ class Manager:
                     first = False
                 pause = _FIRST_PAUSE
                 await self._follow(listed["metadata"]["resourceVersion"])
+                await asyncio.sleep(_FIRST_PAUSE)  # a server that ends every watch at once is not to be flooded
             except ApiError as error:
                 _log.warning("cannot follow the pods, trying again: %s", error)
                 await asyncio.sleep(pause)
@@ -73,6 +74,12 @@ class Manager:
             self._see(seen)
 
     def _see(self, seen: Json) -> None:
+        try:
+            self._take(seen)
+        except Exception:  # noqa: BLE001 - one pod that cannot be understood must not stop the others
+            _log.exception("pod %s cannot be taken", pod_key(seen))
+
+    def _take(self, seen: Json) -> None:
         uid = seen["metadata"]["uid"]
         if (known := self._pods.get(uid)) is not None:
             known.update(seen)

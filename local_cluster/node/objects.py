@@ -7,7 +7,7 @@ created. Requests that overlap are one request, and a version young enough serve
 import asyncio
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -37,8 +37,9 @@ class _Token:
 class Objects:
     """Reads ConfigMaps, Secrets and tokens for pods of this node."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
+        self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._reading: dict[str, asyncio.Task[Data | None]] = {}
         self._tokens: dict[tuple[str, str, int], _Token] = {}
@@ -56,19 +57,19 @@ class Objects:
         uid = pod["metadata"]["uid"]
         key = (uid, audience, seconds)
         held = self._tokens.get(key)
-        if held is None or time.monotonic() >= held.refresh_at:
+        if held is None or self._clock() >= held.refresh_at:
             held = self._tokens[key] = await self._request_token(pod, audience, seconds)
         return held.text
 
     def forget(self, uid: str) -> None:
         """Drop the tokens of a pod that is gone, and what nobody has asked for in a while."""
         self._tokens = {key: token for key, token in self._tokens.items() if key[0] != uid}
-        oldest = time.monotonic() - _UNUSED_SECONDS
+        oldest = self._clock() - _UNUSED_SECONDS
         self._entries = {path: entry for path, entry in self._entries.items() if entry.read_at >= oldest}
 
     async def _read(self, path: str, max_age: float) -> Data | None:
         entry = self._entries.get(path)
-        now = time.monotonic()
+        now = self._clock()
         if entry is not None and max_age and (entry.immutable or now - entry.read_at <= max_age):
             return entry.data
         if path not in self._reading:
@@ -78,7 +79,7 @@ class Objects:
         return await asyncio.shield(self._reading[path])
 
     async def _fetch(self, path: str) -> Data | None:
-        read_at = time.monotonic()
+        read_at = self._clock()
         try:
             found = await self._api.get(path)
         except ApiError as error:
@@ -101,7 +102,7 @@ class Objects:
         status = (await self._api.create(path, request))["status"]
         life = parse_time(status["expirationTimestamp"]) - utc_now()
         wait = min(life * _REFRESH_SHARE, _REFRESH_AGE)
-        return _Token(status["token"], time.monotonic() + wait.total_seconds())
+        return _Token(status["token"], self._clock() + wait.total_seconds())
 
 
 def _data(found: Json, *, secret: bool) -> Data:

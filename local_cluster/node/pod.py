@@ -93,6 +93,8 @@ class Pod:
 
     async def _live(self) -> None:
         if (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            self._over = True
+            self._adopt_records()  # its logs can still be read
             return
         if problems := spec.unsupported(self.pod):
             self._refuse("UnsupportedPodSpec", f"this node does not support: {', '.join(problems)}")
@@ -101,6 +103,8 @@ class Pod:
             await self._run_containers()
         except Exception as error:  # noqa: BLE001 - a defect here is this pod's bad luck, never the node's
             _log.exception("pod %s", pod_key(self.pod))
+            for container in self.containers.values():
+                container.abandon()
             self._refuse("NodeError", f"the node failed to run this pod: {error!r}")
 
     def _refuse(self, reason: str, message: str) -> None:
@@ -173,7 +177,7 @@ class Pod:
             self._refresh.clear()
             try:
                 await self._shared.volumes.fill(self.pod, max_age=_REFRESH_SECONDS / 2)
-            except (MountError, ApiError) as error:
+            except (MountError, ApiError, OSError) as error:
                 _log.info("pod %s: volumes stay as they are: %s", pod_key(self.pod), error)
 
     def _note_deletion(self) -> None:

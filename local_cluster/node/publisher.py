@@ -11,6 +11,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
+_MOST_REFUSALS = 10  # what the server does not accept it never will; a pod must not hang on that
 
 
 class Publisher:
@@ -57,7 +58,7 @@ class Publisher:
 
     async def run(self) -> None:
         """Deliver what is published, until the pod is gone."""
-        pause = _FIRST_PAUSE
+        pause, refusals = _FIRST_PAUSE, 0
         while not self.gone.done():
             await self._news.wait()
             self._news.clear()
@@ -70,10 +71,13 @@ class Publisher:
                 if error.status == 404:
                     self.vanish()
                     return
-                pause = await self._pause("status", error, pause)
-                self._news.set()
-                continue
-            pause, self._delivered = _FIRST_PAUSE, wanted
+                refusals += not error.transient
+                if refusals < _MOST_REFUSALS:
+                    pause = await self._pause("status", error, pause)
+                    self._news.set()
+                    continue
+                _log.exception("pod %s: its status is refused and stays unknown", self._name)
+            pause, refusals, self._delivered = _FIRST_PAUSE, 0, wanted
             if wanted == self._wanted:
                 self._settled.set()
 

@@ -71,18 +71,22 @@ def restarts(policy: str, end: Terminated, *, init: bool) -> bool:
 
 
 def _phase(pod: Json, inits: Sequence[Record], mains: Sequence[Record], known: Knowledge) -> str:
-    if known.verdict is not None:
+    policy = pod["spec"].get("restartPolicy") or "Always"
+    running = any(isinstance(record.state, Running) for record in known.records)
+    if known.verdict is not None and not running:
         return "Failed"
-    everything = [*inits, *mains]
-    if known.over and not any(isinstance(record.state, Running) for record in everything):
+    if (known.over and not running) or all(_for_good(record, policy) for record in mains):
         return "Succeeded" if all(succeeded(record) for record in mains) else "Failed"
-    if any(isinstance(record.state, Terminated) and not succeeded(record) for record in inits) and (
-        pod["spec"].get("restartPolicy") == "Never"
-    ):
+    if any(_for_good(record, policy) and not succeeded(record) for record in inits):
         return "Failed"
     if not all(succeeded(record) for record in inits) or any(_never_ran(record) for record in mains):
         return "Pending"
     return "Running"
+
+
+def _for_good(record: Record, policy: str) -> bool:
+    """Whether the container has ended and its policy does not start it again."""
+    return isinstance(record.state, Terminated) and not restarts(policy, record.state, init=record.init)
 
 
 def _never_ran(record: Record) -> bool:

@@ -4,6 +4,7 @@
 kinds are files written from the API server's objects, replaced together when one of them changes.
 """
 
+import asyncio
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,19 +39,7 @@ class Volumes:
             MountError: when an object or key is missing that is not optional.
             ApiError: when the API server cannot be asked.
         """
-        for volume in pod["spec"].get("volumes") or []:
-            directory = self._root / volume["name"]
-            directory.mkdir(parents=True, exist_ok=True)
-            if "emptyDir" in volume:
-                directory.chmod(0o777)
-                continue
-            try:
-                files = await self._files(pod, volume, max_age)
-            except MountError as error:
-                raise MountError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
-            if files != self._written.get(volume["name"]):
-                atomic.write(directory, files)
-                self._written[volume["name"]] = files
+        await asyncio.gather(*(self._fill(pod, volume, max_age) for volume in pod["spec"].get("volumes") or []))
 
     def mounts(self, container: Json) -> dict[str, Path]:
         """Where each mount path of the container really is; directories named by a `subPath` are made."""
@@ -69,6 +58,21 @@ class Volumes:
         shutil.rmtree(self._root, ignore_errors=True)
         self._written.clear()
 
+    async def _fill(self, pod: Json, volume: Json, max_age: float) -> None:
+        directory = self._root / volume["name"]
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            directory.chmod(0o777 if "emptyDir" in volume else 0o755)
+        if "emptyDir" in volume:
+            return
+        try:
+            files = await self._files(pod, volume, max_age)
+        except MountError as error:
+            raise MountError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
+        if files != self._written.get(volume["name"]):
+            atomic.write(directory, files)
+            self._written[volume["name"]] = files
+
     async def _files(self, pod: Json, volume: Json, max_age: float) -> dict[str, File]:
         projected = volume.get("projected")
         if projected is None:
@@ -77,12 +81,10 @@ class Volumes:
             mode = source.get("defaultMode", _DEFAULT_MODE)
             source.setdefault("name", source.get("secretName"))
             return await self._source(pod, kind, source, mode, max_age)
-        files: dict[str, File] = {}
         mode = projected.get("defaultMode", _DEFAULT_MODE)
-        for entry in projected.get("sources") or []:
-            for kind, source in entry.items():
-                files |= await self._source(pod, kind, source, mode, max_age)
-        return files
+        sources = [item for entry in projected.get("sources") or [] for item in entry.items()]
+        parts = await asyncio.gather(*(self._source(pod, kind, source, mode, max_age) for kind, source in sources))
+        return {path: file for part in parts for path, file in part.items()}
 
     async def _source(self, pod: Json, kind: str, source: Json, mode: int, max_age: float) -> dict[str, File]:
         namespace = pod["metadata"]["namespace"]

@@ -296,3 +296,22 @@ def test_pods_end_with_the_node_and_it_says_so_when_it_is_back(node: "Node", num
     assert first.pid != second.pid
     assert node.until_phase(done, "Succeeded")
     assert os.listdir(node.cluster.state_dir / "node" / "pods")  # noqa: PTH208 - only whether there is any
+
+
+def test_a_job_completes(node: "Node") -> None:
+    """The job controller follows what the node says, retries included."""
+    script = 'case "$JOB_COMPLETION_INDEX" in 0) exit 0;; *) [ -e /data/x ] && exit 0; touch /data/x; exit 1;; esac'
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    container = {"name": "c", "image": "host", "command": ["sh", "-c", script], "volumeMounts": mounts}
+    template = {
+        "spec": {
+            "restartPolicy": "OnFailure",
+            "containers": [container],
+            "volumes": [{"name": "data", "emptyDir": {}}],
+        }
+    }
+    spec = {"completions": 2, "parallelism": 2, "completionMode": "Indexed", "template": template}
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    node.request("POST", jobs, {"metadata": {"name": "indexed"}, "spec": spec})
+    node.cluster.kubectl("wait", "job/indexed", "--for=condition=Complete", "--timeout=20s")
+    node.cluster.kubectl("delete", "job/indexed", "--timeout=20s")
