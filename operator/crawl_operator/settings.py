@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from crawl_api.crawljob import URLS_CEILING, Priority
@@ -165,14 +165,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is the library's
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours speaks of settings as the file does
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over the file, whose content arrives as arguments."""
-        return env_settings, init_settings
+        return _Environment(settings_cls), init_settings
 
     @classmethod
     def load(cls, file: Path | None) -> Self:
@@ -182,7 +182,7 @@ class Settings(BaseSettings):
             ConfigurationError: naming every setting that is wrong, and why.
         """
         try:
-            return cls(**_read(file))
+            return cls(**_as_in_yaml(cls, _read(file)))
         except ValidationError as error:
             lines = (
                 f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']} (is {_shown(problem['input'])})"
@@ -206,6 +206,32 @@ class Settings(BaseSettings):
             progress_interval=self.reconcile.progress_interval_seconds,
             patience=self.reconcile.patience_seconds,
         )
+
+
+class _Environment(EnvSettingsSource):
+    """The environment's variables, under the names that settings have in YAML: else both would stand side by side."""
+
+    def __call__(self) -> dict[str, Any]:
+        values = _as_in_yaml(self.settings_cls, super().__call__())
+        if isinstance(classes := values.get("classes"), dict):
+            values["classes"] = {
+                name.capitalize(): _as_in_yaml(PriorityClass, each) if isinstance(each, dict) else each
+                for name, each in classes.items()
+            }
+        return values
+
+
+def _as_in_yaml(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename the members of all groups to camelCase; what is unknown stays as it is, to be refused by its name."""
+    renamed = {}
+    for key, value in values.items():
+        field = model.model_fields.get(key)
+        group = field.annotation if field is not None else None
+        if isinstance(group, type) and issubclass(group, _Group) and isinstance(value, dict):
+            renamed[key] = _as_in_yaml(group, value)
+        else:
+            renamed[field.alias or key if field is not None else key] = value
+    return renamed
 
 
 def _read(file: Path | None) -> dict[str, Any]:
