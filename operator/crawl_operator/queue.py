@@ -49,6 +49,10 @@ class WorkQueue(Generic[K]):
             self._waiters.append(waiter)
             try:
                 await waiter
+            except asyncio.CancelledError:
+                if self._ready and not waiter.cancelled():
+                    self._wake_one()  # it had been woken, and passes that on
+                raise
             finally:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
