@@ -1,5 +1,6 @@
 """What tests of all rooms share: one real cluster for the whole run."""
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from local_cluster.components import Image
 def cluster() -> Iterator[LocalCluster]:
     """A real API server with a node that runs the worker; the CRD and the operator's rights are installed."""
     worker = Image(entrypoint=[sys.executable, "-m", "crawl_worker"])
-    with LocalCluster("tests", images={WORKER_IMAGE: worker}) as started:
+    host = Image(env={"PATH": os.environ["PATH"]})
+    with LocalCluster("tests", images={WORKER_IMAGE: worker, "host": host}) as started:
         prepare(started)
         yield started

@@ -88,13 +88,7 @@ class OperatorProcess:
 
     def health(self, path: str) -> tuple[int, str]:
         """Ask a probe; 0 if nobody answers."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/{path}", timeout=5) as answer:  # noqa: S310 - loopback
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
+        return ask(self.health_port, path)
 
     @property
     def log(self) -> str:
@@ -169,6 +163,18 @@ def wait_until(holds: Any, what: str, seconds: float, pause: float = 0.1) -> Non
         if time.monotonic() > deadline:
             raise AssertionError(f"within {seconds} s it did not come that {what}")
         time.sleep(pause)
+
+
+def ask(port: int, path: str) -> tuple[int, str]:
+    """Ask a probe on loopback; 0 if nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
 
 
 def free_port() -> int:

@@ -159,7 +159,7 @@ class Kube:
         accept = _METADATA_ONLY if metadata_only else "application/json"
         while True:
             page = await self._call("GET", resource.path(namespace), params=params, accept=accept)
-            for item in page["items"]:
+            for item in page["items"] or ():  # null, where there are none
                 yield item
             params["continue"] = page["metadata"].get("continue", "")
             if not params["continue"]:
