@@ -1,0 +1,64 @@
+# Everything a developer does here. `make` alone lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+INSTALLED := $(VENV)/.installed
+
+export PYTHONPATH := examples
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo demo-down test check fix generate lock clean
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## Install everything Python into .venv
+
+$(INSTALLED): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	|| { echo 'Python 3.11 or newer is needed as $(PYTHON); name another with: make PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	|| { echo '$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv'; exit 1; }
+	@echo 'installing Python packages into $(VENV)'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
+	|| { echo 'the package registry could not be reached: check the network and the configuration of pip'; exit 1; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+build: $(INSTALLED) ## Build the local cluster's programs (the first time about 8 minutes)
+	@$(BIN)/python -m local_cluster build
+
+demo: build ## Run crawls on a local cluster and show them (KEEP=1 leaves it running)
+	@$(BIN)/python -m demo
+
+demo-down: $(INSTALLED) ## End a demo that was kept
+	@$(BIN)/python -m demo down
+
+test: build ## Run all tests, on a real API server
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## Lint, check types and import contracts, and that generated files are up to date
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports
+	$(BIN)/python -m crawl_api --check
+
+fix: $(INSTALLED) ## Mend what the linter can mend, and format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+generate: $(INSTALLED) ## Write the CRDs anew from the models
+	$(BIN)/python -m crawl_api
+
+lock: $(INSTALLED) ## Pin the newest versions of all dependencies
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --output-file requirements.lock
+
+clean: ## Remove what was installed or generated here (the local cluster's programs stay in the user's cache)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
