@@ -27,6 +27,7 @@ class StandIn:
     answer: Callable[["StandIn", str], web.Response | None] = lambda _self, _what: None
     """Given the kind of request, an answer that replaces the good one."""
     delay: float = 0.0
+    progress_delay: float = 0.0
     damage: int = 0
     """How many results to acknowledge with a wrong checksum."""
     in_progress: int = 0
@@ -38,7 +39,7 @@ class StandIn:
         self.tokens.append(request.headers.get("Authorization", ""))
         if (bad := self.answer(self, what)) is not None:
             return bad
-        await asyncio.sleep(self.delay)
+        await asyncio.sleep(self.delay + (self.progress_delay if what == "progress" else 0))
         if what == "progress":
             self.in_progress += 1
             self.most_in_progress = max(self.most_in_progress, self.in_progress)

@@ -97,7 +97,7 @@ async def test_an_outcome_that_cannot_be_stored_is_in_the_termination_message(
 
 async def test_a_slow_operator_slows_no_crawl(worker: Worker, site: Site, operator: StandIn) -> None:
     """Progress that hangs never holds up a page."""
-    operator.delay = 3
+    operator.progress_delay = 3
     urls = [f"{site.url}/page/{n}" for n in range(20)]
     process = await worker.start(assignment(operator, *urls))
     await eventually(lambda: "/robots.txt" in site.seen)

@@ -1,10 +1,17 @@
 """robots.txt: obeyed where the job says so, read once per site, and not guessed where it cannot be read."""
 
+from datetime import UTC, datetime
+
 import pytest
 from operator_stand_in import StandIn
 from worker_process import Worker, assignment, records
 from worker_site import Site
 
+from crawl_worker.errors import PageError, http_error
+from crawl_worker.fetcher import Page
+from crawl_worker.robots import MAX_ROBOTS_BYTES, judge
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 RULES = "User-agent: *\nDisallow: /page/2\nDisallow: /hops\n\nUser-agent: nicebot\nDisallow: /page/1\n"
 
 
@@ -46,21 +53,45 @@ async def test_a_job_may_disregard_the_rules(worker: Worker, site: Site, operato
     assert site.count("/robots.txt") == 0
 
 
+async def test_a_site_that_cannot_say_allows_nothing(worker: Worker, site: Site, operator: StandIn) -> None:
+    """A server error on robots.txt is every page's error, and is not asked about again."""
+    site.robots = 503
+    job = assignment(operator, f"{site.url}/page/1", f"{site.url}/page/2")
+    assert await codes(worker, job) == ["RobotsUnavailable", "RobotsUnavailable"]
+    assert site.seen == ["/robots.txt"]
+
+
 @pytest.mark.parametrize(
-    ("status", "code"),
+    ("status", "body", "code"),
     [
-        (404, None),
-        (403, None),
-        (410, None),
-        (429, "RobotsUnavailable"),
-        (500, "RobotsUnavailable"),
-        (503, "RobotsUnavailable"),
+        (200, b"", None),
+        (200, b"User-agent: *\nDisallow: /x", None),
+        (200, b"User-agent: *\nDisallow: /p*e$", "RobotsDisallowed"),
+        (200, b"User-agent: bot\nDisallow:\n\nUser-agent: *\nDisallow: /", None),
+        (200, b"\xff\xfe\0<html>not robots at all", None),
+        (200, b"#" * MAX_ROBOTS_BYTES + b"\nUser-agent: *\nDisallow: /", None),
+        (301, b"", "RobotsUnavailable"),
+        (401, b"", None),
+        (404, b"User-agent: *\nDisallow: /", None),
+        (410, b"", None),
+        (429, b"", "RobotsUnavailable"),
+        (500, b"", "RobotsUnavailable"),
+        (None, b"", "Timeout"),
     ],
 )
-async def test_a_site_that_cannot_say_allows_nothing(
-    worker: Worker, site: Site, operator: StandIn, status: int, code: str | None
-) -> None:
-    """RFC 9309: no file allows all; a server error allows nothing, and may pass."""
-    site.robots = status
-    job = assignment(operator, f"{site.url}/page/1", f"{site.url}/page/2")
-    assert await codes(worker, job) == [code, code]
+def test_what_an_answer_allows(status: int | None, body: bytes, code: str | None) -> None:
+    """RFC 9309: no file allows all; who answers with a server error, or not at all, allows nothing."""
+    error = None
+    if status is None:
+        error = PageError("Timeout", "too slow", retryable=True)
+    elif status != 200:
+        error = http_error(status, "", None)
+    page = Page("http://h/robots.txt", NOW, 1, status=status, body=body, error=error)
+    rules = judge(page, "bot/1.0")
+    if code is None:
+        rules("http://h/page")
+        return
+    with pytest.raises(PageError) as caught:
+        rules("http://h/page")
+    assert caught.value.code == code
+    assert caught.value.retryable is (code != "RobotsDisallowed" and status != 301)

@@ -50,11 +50,11 @@ class Robots:
 
     async def _read(self, origin: str) -> Callable[[str], None]:
         page = await self._fetcher.fetch(f"{origin}/robots.txt")
-        return _judge(page, self._user_agent)
+        return judge(page, self._user_agent)
 
 
-def _judge(page: Page, user_agent: str) -> Callable[[str], None]:
-    """Return what raises for a URL that must not be fetched."""
+def judge(page: Page, user_agent: str) -> Callable[[str], None]:
+    """Return what raises PageError for a URL that this answer to the request for robots.txt forbids."""
     status = page.status
     if status is not None and 400 <= status < 500 and status != 429:
         return _nothing
