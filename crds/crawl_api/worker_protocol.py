@@ -115,13 +115,19 @@ class Outcome(ApiModel):
     """The records themselves, where they fit the inline limit. Never in the termination message."""
 
     def termination_message(self) -> str:
-        """Render the outcome into what Kubernetes keeps: without data, with as many errors as fit."""
+        """Render the outcome into what Kubernetes keeps: without data, with as many errors and words as fit."""
         short = self.model_copy(update={"data": None})
         while True:
             text = short.model_dump_json(by_alias=True, exclude_defaults=True)
-            if len(text.encode()) <= MAX_TERMINATION_MESSAGE or not short.errors:
+            if len(text.encode()) <= MAX_TERMINATION_MESSAGE:
                 return text
-            short = short.model_copy(update={"errors": short.errors[: len(short.errors) // 2]})
+            if short.errors:
+                short = short.model_copy(update={"errors": short.errors[: len(short.errors) // 2]})
+            elif short.failure is not None and (words := short.failure.message):
+                failure = short.failure.model_copy(update={"message": words[: len(words) // 2]})
+                short = short.model_copy(update={"failure": failure})
+            else:
+                return text
 
     @classmethod
     def parse(cls, text: str) -> "Outcome | None":

@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 import pytest
 
 from crawl_api.status import MAX_ERRORS, Cause, JobError
-from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, MAX_PROGRESS_BYTES, MAX_TERMINATION_MESSAGE, Outcome
+from crawl_api.worker_protocol import (
+    MAX_OUTCOME_BYTES,
+    MAX_PROGRESS_BYTES,
+    MAX_TERMINATION_MESSAGE,
+    AttemptFailure,
+    Outcome,
+    StoredResult,
+)
 from crawl_worker.handover import fitting, handover_seconds
 from crawl_worker.records import Record
 from crawl_worker.tally import Ending, Tally
@@ -74,6 +81,19 @@ def test_every_message_fits_its_receiver() -> None:
     read = Outcome.parse(text)
     assert read is not None
     assert read.failed == MAX_ERRORS
+
+
+def test_the_longest_failure_still_fits_the_termination_message() -> None:
+    """A message of four-byte characters and a long store URL are cut, never left for Kubernetes to cut."""
+    failure = AttemptFailure(code="X" * 64, cause=Cause.TRANSIENT, message="\N{PILE OF POO}" * 1024)
+    stored = StoredResult(url="\N{PILE OF POO}" * 500, bytes=1, sha256="0" * 64)
+    text = tally(record(1)).outcome(failure, stored).termination_message()
+    assert len(text.encode()) <= MAX_TERMINATION_MESSAGE
+    read = Outcome.parse(text)
+    assert read is not None
+    assert read.stored == stored
+    assert read.failure is not None
+    assert read.failure.code == failure.code
 
 
 def test_small_outcomes_keep_their_data() -> None:
