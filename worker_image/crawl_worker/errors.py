@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final
 
+from crawl_api.base import printable
 from crawl_api.status import JobError
 
 RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
@@ -26,7 +27,7 @@ class PageError(Exception):
         return JobError(
             code=self.code,
             message=self.message,
-            url=url,
+            url=url if printable(url) else None,
             attempt=attempt,
             retryable=self.retryable,
             time=datetime.now(UTC),
@@ -36,6 +37,8 @@ class PageError(Exception):
 
 def http_error(status: int, reason: str, retry_after: str | None) -> PageError:
     """Return the error of a page that was answered with a status other than 2xx."""
+    if not 100 <= status <= 999:  # a number that a server made up
+        return PageError("ConnectionFailed", f"answered with the status {status}", retryable=True)
     return PageError(
         f"HTTP_{status}",
         f"answered {status} {reason}".rstrip(),

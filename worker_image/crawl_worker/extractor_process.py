@@ -4,6 +4,7 @@ It speaks frames on its standard streams (four bytes of length, then as many byt
 dies with its parent if it is too busy to notice, and has no more memory than it was given.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -30,10 +31,7 @@ _PR_SET_PDEATHSIG: Final = 1
 def main() -> None:
     """Read pages until the parent closes the pipe."""
     _die_with_parent(int(sys.argv[1]))
-    memory = int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    # Where memory is short in spite of the limit, the kernel should take this process and not the crawl.
-    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    _limit_memory(int(sys.argv[2]))
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not garble the protocol
     _answer(answers, READY)
@@ -70,6 +68,16 @@ def _failed(message: str) -> bytes:
 def _answer(stream: BinaryIO, payload: bytes) -> None:
     stream.write(LENGTH.pack(len(payload)) + payload)
     stream.flush()
+
+
+def _limit_memory(size: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or size < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    # Where memory is short in spite of the limit, the kernel should take this process and not the crawl; a sandbox
+    # that does not let it say so is no reason not to read pages.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _die_with_parent(parent: int) -> None:

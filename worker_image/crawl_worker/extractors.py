@@ -161,7 +161,8 @@ def _parse(answer: bytes) -> Extracted:
     try:
         document = json.loads(answer)
         if error := document.get("error"):
-            raise PageError(str(error["code"]), str(error["message"]))
+            code = "SelectorRequired" if error["code"] == "SelectorRequired" else "ExtractionFailed"
+            raise PageError(code, str(error["message"]))
         return Extracted.model_validate(document["extracted"])
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
         raise PageError("ExtractionFailed", "the process that read it answered nonsense") from None

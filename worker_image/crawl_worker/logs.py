@@ -1,6 +1,6 @@
 """Logging: one line per event, as `time level event key=value …`, so that neither people nor tools need a parser.
 
-Values are quoted as JSON strings: a page's text can never start a line of its own.
+Values are quoted as JSON strings, without what would steer a terminal: a page's text can never start a line.
 """
 
 import json
@@ -8,6 +8,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 from typing import Final
+
+from crawl_api.base import printable
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _QUIET: Final = ("scrapy", "twisted", "asyncio", "py.warnings")
@@ -27,7 +29,7 @@ class LineFormatter(logging.Formatter):
 
 
 def _value(value: object) -> str:
-    return str(value) if isinstance(value, int | float) else json.dumps(str(value), ensure_ascii=False)
+    return str(value) if isinstance(value, int | float) else printable(json.dumps(str(value), ensure_ascii=False))
 
 
 def configure() -> None:

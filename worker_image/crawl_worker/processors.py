@@ -5,6 +5,7 @@ order of completion. Being told to stop is being cancelled: its generator is clo
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Mapping
 from types import MappingProxyType
@@ -34,6 +35,9 @@ class Context(Protocol):
         """Take from a page what the job asks for; raises PageError."""
 
 
+_LOG: Final = logging.getLogger(__name__)
+
+_MAX_CONTENT_TYPE: Final = 256
 _STOP_SECONDS: Final = 2.0
 """How long what is in flight may take to be cancelled."""
 
@@ -47,22 +51,21 @@ async def pages(job: Assignment, context: Context) -> AsyncGenerator[Record, Non
     for record in invalid:
         yield record
     todo = iter(named.items())
-    done: asyncio.Queue[list[Record] | Exception] = asyncio.Queue()
+    done: asyncio.Queue[list[Record]] = asyncio.Queue()
 
     async def work() -> None:
-        try:
-            for url, names in todo:
+        for url, names in todo:
+            try:
                 done.put_nowait(await _records(job, context, url, names))
-        except Exception as error:  # noqa: BLE001 (raised again by the generator: a defect must not end as a wait)
-            done.put_nowait(error)
+            except Exception as error:  # noqa: BLE001 (a defect that one page meets must not harm the others)
+                _LOG.exception("page met a defect", extra={"url": url})
+                defect = PageError("InternalError", f"{type(error).__name__}: {error}", retryable=True)
+                done.put_nowait([Record(url=name, error=defect.job_error(name, job.attempt)) for name in names])
 
     tasks = [asyncio.create_task(work()) for _ in range(min(context.concurrency, len(named)))]
     try:
         for _ in named:
-            found = await done.get()
-            if isinstance(found, Exception):
-                raise found
-            for record in found:
+            for record in await done.get():
                 yield record
     finally:
         for task in tasks:
@@ -100,7 +103,7 @@ async def _records(job: Assignment, context: Context, url: str, names: list[str]
             url=name,
             final_url=page.final_url,
             status=page.status,
-            content_type=page.content_type or None,
+            content_type=page.content_type[:_MAX_CONTENT_TYPE] or None,
             fetched_at=page.fetched_at,
             elapsed_ms=page.elapsed_ms,
             bytes=len(page.body) if page.status is not None else None,
