@@ -86,7 +86,9 @@ class ApiProxy:
     async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _DROPPED}
         url = self._server + request.path_qs
-        async with self._session.request(request.method, url, headers=headers, data=await request.read() or None) as answer:
+        async with self._session.request(
+            request.method, url, headers=headers, data=await request.read() or None
+        ) as answer:
             self.calls.append(Call(request.method, request.path, answer.status))
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _DROPPED}
             response = web.StreamResponse(status=answer.status, headers=kept)

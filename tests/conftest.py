@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from operator_process import WORKER_IMAGE, prepare
 
 from local_cluster.cluster import LocalCluster
 from local_cluster.components import Image
+from operator_process import WORKER_IMAGE, prepare
 
 
 @pytest.fixture(scope="session")

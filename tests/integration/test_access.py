@@ -10,11 +10,11 @@ from typing import Any
 
 import jwt
 import pytest
-from demo.site import DemoSite
-from operator_process import Jobs, OperatorProcess
 
 from crawl_api.worker_protocol import outcome_path, progress_path, results_path
+from demo.site import DemoSite
 from local_cluster.cluster import LocalCluster
+from operator_process import Jobs, OperatorProcess
 
 pytestmark = pytest.mark.cluster
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 import pytest
+
 from demo.pages import PAGES
 from demo.site import DemoSite
 from operator_process import Jobs, OperatorProcess, condition
@@ -30,17 +31,18 @@ def squeezed(text: str) -> str:
 
 @pytest.mark.parametrize(("priority", "execution"), [("High", "Pod"), ("Normal", "Job")])
 def test_a_batch_of_twenty_pages_completes_with_what_the_site_serves(
-    jobs: Jobs, operator: OperatorProcess, cluster: Any, priority: str, execution: str
+    shared: Jobs, priority: str, execution: str
 ) -> None:
     """Counts are right, progress rises step by step, and every page's text is the site's."""
     seen: list[int] = []
     with DemoSite(delay=0.4) as site:
         urls = [site.url(page.path) for page in TWENTY]
-        jobs.apply("batch", batch={"urls": urls}, priority=priority, fetch={"concurrency": 2}, extract={"links": True})
-        status = jobs.running("batch")
+        name = f"batch-{priority.lower()}"
+        shared.apply(name, batch={"urls": urls}, priority=priority, fetch={"concurrency": 2}, extract={"links": True})
+        status = shared.running(name)
         while status["phase"] == "Processing":
             seen.append(status["progress"]["percent"])
-            status = jobs.status("batch")
+            status = shared.status(name)
         assert site.peak_in_flight <= 2
     assert status["phase"] == "Completed"
     assert seen == sorted(seen), "progress never falls"
@@ -57,18 +59,20 @@ def test_a_batch_of_twenty_pages_completes_with_what_the_site_serves(
         assert stored[url]["title"] == page.title
         for paragraph in page.paragraphs:
             assert squeezed(paragraph) in squeezed(stored[url]["text"])
-    children = json.loads(jobs.kubectl("get", "pods,jobs", "-o", "json").stdout)["items"]
+    mine = ("-l", f"crawl-operator.io/job={name}", "-o", "json")
+    children = json.loads(shared.kubectl("get", "pods,jobs", *mine).stdout)["items"]
     assert [child["kind"] for child in children] == (["Pod"] if execution == "Pod" else ["Pod", "Job"])
 
 
 @pytest.mark.parametrize("priority", ["Critical", "Low"])
 def test_a_single_page_completes_and_its_result_stands_in_the_status(
-    jobs: Jobs, operator: OperatorProcess, site: DemoSite, priority: str
+    shared: Jobs, site: DemoSite, priority: str
 ) -> None:
     """Small results need no download; times, result and conditions agree with each other."""
     page = TWENTY[0]
-    jobs.apply("single", single={"url": site.url(page.path)}, priority=priority, metadata={"ticket": {"id": 17}})
-    status = jobs.finished("single")
+    name = f"single-{priority.lower()}"
+    shared.apply(name, single={"url": site.url(page.path)}, priority=priority, metadata={"ticket": {"id": 17}})
+    status = shared.finished(name)
     assert status["phase"] == "Completed"
     result = status["result"]
     assert result["success"] is True
@@ -86,17 +90,15 @@ def test_a_single_page_completes_and_its_result_stands_in_the_status(
         "ResultAvailable": "True",
     }
     assert status["observedGeneration"] == 1
-    assert jobs.get("single")["spec"]["metadata"] == {"ticket": {"id": 17}}
+    assert shared.get(name)["spec"]["metadata"] == {"ticket": {"id": 17}}
 
 
-def test_dead_urls_make_a_partial_success_that_names_them(
-    jobs: Jobs, operator: OperatorProcess, site: DemoSite
-) -> None:
+def test_dead_urls_make_a_partial_success_that_names_them(shared: Jobs, site: DemoSite) -> None:
     """One bad page never harms another; both bad ones are named with code and context."""
     dead = [site.base_url + "/nowhere", site.base_url + "/gone"]
     alive = [site.url(page.path) for page in TWENTY[:3]]
-    jobs.apply("partial", batch={"urls": [dead[0], *alive, dead[1]]}, priority="High")
-    status = jobs.finished("partial")
+    shared.apply("partial", batch={"urls": [dead[0], *alive, dead[1]]}, priority="High")
+    status = shared.finished("partial")
     assert status["phase"] == "PartialSuccess"
     assert {error["url"]: error["code"] for error in status["errors"]} == {dead[0]: "HTTP_404", dead[1]: "HTTP_410"}
     assert all(error["retryable"] is False and error["attempt"] == 1 for error in status["errors"])
@@ -108,10 +110,10 @@ def test_dead_urls_make_a_partial_success_that_names_them(
     assert {record["url"] for record in records(status)} == {*dead, *alive}
 
 
-def test_all_dead_urls_fail_the_job(jobs: Jobs, operator: OperatorProcess, site: DemoSite) -> None:
+def test_all_dead_urls_fail_the_job(shared: Jobs, site: DemoSite) -> None:
     """A batch without a single page has failed, and says so to every kind of reader."""
-    jobs.apply("dead", batch={"urls": [site.base_url + "/nowhere", site.base_url + "/gone"]}, priority="High")
-    status = jobs.finished("dead")
+    shared.apply("dead", batch={"urls": [site.base_url + "/nowhere", site.base_url + "/gone"]}, priority="High")
+    status = shared.finished("dead")
     assert status["phase"] == "Failed"
     assert {error.get("url") for error in status["errors"]} >= {site.base_url + "/nowhere", site.base_url + "/gone"}
     assert status["progress"]["percent"] < 100
@@ -122,11 +124,11 @@ def test_all_dead_urls_fail_the_job(jobs: Jobs, operator: OperatorProcess, site:
     assert condition(status, "Complete") == {}
 
 
-def test_pages_that_lead_inside_are_refused_and_named(jobs: Jobs, operator: OperatorProcess, site: DemoSite) -> None:
+def test_pages_that_lead_inside_are_refused_and_named(shared: Jobs, site: DemoSite) -> None:
     """A redirect to the metadata service or to a private network is an error of that page, with the address."""
     escapes = {site.base_url + "/escape/metadata": "169.254.169.254", site.base_url + "/escape/private": "10.0.0.1"}
-    jobs.apply("escape", batch={"urls": [*escapes, site.url(TWENTY[0].path)]}, priority="High")
-    status = jobs.finished("escape")
+    shared.apply("escape", batch={"urls": [*escapes, site.url(TWENTY[0].path)]}, priority="High")
+    status = shared.finished("escape")
     assert status["phase"] == "PartialSuccess"
     refused = {error["url"]: error for error in status["errors"]}
     assert set(refused) == set(escapes)
@@ -148,15 +150,13 @@ def test_loopback_is_refused_unless_the_administrator_allows_it(
     assert not site.requests
 
 
-def test_robots_redirects_selectors_and_a_pdf_link_are_handled(
-    jobs: Jobs, operator: OperatorProcess, site: DemoSite
-) -> None:
+def test_robots_redirects_selectors_and_a_pdf_link_are_handled(shared: Jobs, site: DemoSite) -> None:
     """What a real site is made of: forbidden parts, moved pages, prices, other kinds of files."""
     priced = next(page for page in PAGES.values() if page.price)
     urls = [site.base_url + "/moved", site.base_url + "/private/notes", site.url(priced.path)]
     selectors = [{"name": "price", "css": ".price", "required": False}, {"name": "heading", "xpath": "//h1"}]
-    jobs.apply("mixed", batch={"urls": urls}, priority="High", extract={"selectors": selectors, "markdown": True})
-    status = jobs.finished("mixed")
+    shared.apply("mixed", batch={"urls": urls}, priority="High", extract={"selectors": selectors, "markdown": True})
+    status = shared.finished("mixed")
     stored = {record["url"]: record for record in records(status)}
     assert stored[urls[0]]["finalUrl"] == site.base_url + "/guide/length"
     assert stored[urls[1]]["error"]["code"] == "RobotsDisallowed"
@@ -166,9 +166,7 @@ def test_robots_redirects_selectors_and_a_pdf_link_are_handled(
     assert priced.heading in stored[urls[2]]["markdown"]
 
 
-def test_never_more_requests_in_flight_than_the_operator_allows(
-    cluster: Any, jobs: Jobs, tmp_path: Path
-) -> None:
+def test_never_more_requests_in_flight_than_the_operator_allows(cluster: Any, jobs: Jobs, tmp_path: Path) -> None:
     """A job may lower the limit, not raise it."""
     with DemoSite(delay=0.2) as site, OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace]):
         urls = [site.url(page.path) + f"?n={n}" for n in range(3) for page in TWENTY][:50]
@@ -178,39 +176,35 @@ def test_never_more_requests_in_flight_than_the_operator_allows(
         assert 5 < site.peak_in_flight <= 10
 
 
-def test_a_batch_above_the_configured_limit_is_refused_by_the_operator(
-    jobs: Jobs, operator: OperatorProcess, site: DemoSite
-) -> None:
+def test_a_batch_above_the_configured_limit_is_refused_by_the_operator(shared: Jobs, site: DemoSite) -> None:
     """51 URLs pass the schema; the operator refuses them at once, for good, and says which limit it is."""
-    jobs.apply("large", batch={"urls": [f"{site.base_url}/{n}" for n in range(51)]})
-    status = jobs.finished("large", 10)
+    shared.apply("large", batch={"urls": [f"{site.base_url}/{n}" for n in range(51)]})
+    status = shared.finished("large", 10)
     assert status["phase"] == "Failed"
     stalled = condition(status, "Stalled")
     assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")
     for part in ("spec.batch.urls", "51", "50", "limits.urlsPerJob"):
         assert part in stalled["message"]
-    assert jobs.pods() == []
+    assert not [pod for pod in shared.pods() if pod["metadata"]["labels"]["crawl-operator.io/job"] == "large"]
     assert not site.requests
 
 
-def test_the_time_limit_ends_a_slow_crawl_and_keeps_what_is_done(
-    jobs: Jobs, operator: OperatorProcess
-) -> None:
+def test_the_time_limit_ends_a_slow_crawl_and_keeps_what_is_done(shared: Jobs) -> None:
     """A job beyond its time fails with reason Timeout; pages fetched by then are in the result."""
     with DemoSite(delays={"/slow": 60}) as site:
         urls = [site.url(TWENTY[0].path), site.base_url + "/slow"]
-        jobs.apply("late", batch={"urls": urls}, priority="High", timeoutSeconds=3)
-        status = jobs.finished("late", 40)
+        shared.apply("late", batch={"urls": urls}, priority="High", timeoutSeconds=3)
+        status = shared.finished("late", 40)
     assert status["phase"] == "Failed"
     assert condition(status, "Failed")["reason"] == "Timeout"
     assert status["attempts"][0]["cause"] == "Transient"
     assert TWENTY[0].title in {record.get("title") for record in records(status)}
 
 
-def test_size_and_checksum_are_those_of_the_stored_result(jobs: Jobs, operator: OperatorProcess, site: DemoSite) -> None:
+def test_size_and_checksum_are_those_of_the_stored_result(shared: Jobs, site: DemoSite) -> None:
     """Size and SHA-256 in the status are those of the stored file."""
-    jobs.apply("sum", batch={"urls": [site.url(page.path) for page in TWENTY]}, priority="High")
-    status = jobs.finished("sum")
+    shared.apply("sum", batch={"urls": [site.url(page.path) for page in TWENTY]}, priority="High")
+    status = shared.finished("sum")
     content = Path(unquote(urlparse(status["resultURL"]).path)).read_bytes()
     assert status["result"]["sha256"] == hashlib.sha256(content).hexdigest()
     assert status["result"]["bytes"] == len(content)

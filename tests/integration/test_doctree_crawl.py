@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-import doctree
 import pytest
-from operator_process import Jobs, OperatorProcess
 
+import doctree
 from local_cluster.cluster import LocalCluster
+from operator_process import Jobs, OperatorProcess
 
 pytestmark = pytest.mark.cluster
 

@@ -4,16 +4,18 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+
 from api_proxy import ApiProxy
 from demo.pages import PAGES
 from demo.site import DemoSite
-from operator_process import ROOT, Jobs, OperatorProcess, condition, manifest, wait_until
-
 from local_cluster.cluster import LocalCluster
+from local_cluster.components import Image
+from operator_process import ROOT, WORKER_IMAGE, Jobs, OperatorProcess, condition, manifest, prepare, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -35,9 +37,7 @@ def worker_pids(jobs: Jobs) -> set[int]:
 
 
 @pytest.mark.parametrize("priority", ["High", "Normal"])
-def test_a_killed_worker_ends_in_a_clear_failure(
-    jobs: Jobs, operator: OperatorProcess, priority: str
-) -> None:
+def test_a_killed_worker_ends_in_a_clear_failure(jobs: Jobs, operator: OperatorProcess, priority: str) -> None:
     """SIGKILL leaves no word behind: the cluster's own is told instead, and the pages counted so far stay."""
     with DemoSite(delays={"/slow": 60}) as site:
         jobs.apply("killed", batch={"urls": [site.url(PATHS[0]), site.base_url + "/slow"]}, priority=priority)
@@ -100,7 +100,7 @@ def test_what_ends_while_the_operator_is_down_is_told_when_it_is_back(
 
 @pytest.mark.parametrize("priority", ["High", "Normal"])
 def test_deleting_a_running_job_stops_its_pod(jobs: Jobs, operator: OperatorProcess, priority: str) -> None:
-    """kubectl delete is enough: the worker's process really ends, and its place is free again."""
+    """Kubectl delete is enough: the worker's process really ends, and its place is free again."""
     with DemoSite(delays={"/slow": 60}) as site:
         jobs.apply("gone", single={"url": site.base_url + "/slow"}, priority=priority, fetch={"timeoutSeconds": 90})
         jobs.running("gone")
@@ -140,7 +140,10 @@ def test_no_more_jobs_run_at_once_than_configured_and_the_others_say_why(
 ) -> None:
     """Two places: the third job waits with a reason, the most urgent of those waiting goes first."""
     limits = {"limits": {"running": 2}, "reconcile": {"patienceSeconds": 0.2}}
-    with DemoSite(delays={"/slow": 4}) as site, OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace], **limits):
+    with (
+        DemoSite(delays={"/slow": 4}) as site,
+        OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace], **limits),
+    ):
         for name in ("first", "second"):
             jobs.apply(name, single={"url": site.base_url + "/slow"}, priority="High")
             jobs.running(name)
@@ -249,3 +252,59 @@ def test_kubectl_shows_a_job_as_people_expect(jobs: Jobs, operator: OperatorProc
     assert "REASON" in wide
     assert "results.jsonl" in wide
     assert jobs.kubectl("get", "crawl", "--field-selector", "status.phase=PartialSuccess", "-o", "name").stdout
+
+
+def test_two_operators_at_once_double_nothing(cluster: LocalCluster, jobs: Jobs, tmp_path: Path) -> None:
+    """Without any lock between them: one worker per job, one end per job."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    store = {"results": {"folder": str(tmp_path / "results")}}
+    with (
+        DemoSite() as site,
+        OperatorProcess(cluster, tmp_path / "one", namespaces=[jobs.namespace], **store),
+        OperatorProcess(cluster, tmp_path / "two", namespaces=[jobs.namespace], **store),
+    ):
+        names = [f"job-{number}" for number in range(6)]
+        for number, name in enumerate(names):
+            jobs.apply(name, single={"url": site.url(PATHS[number])}, priority=["High", "Normal"][number % 2])
+        for name in names:
+            status = jobs.finished(name)
+            assert status["phase"] == "Completed"
+            assert len(status["attempts"]) == 1
+            assert status["result"]["data"][0]["url"] == site.url(PATHS[names.index(name)])
+    assert len(jobs.pods()) == len(names)
+    assert {site.requests[path] for path in PATHS[: len(names)]} == {1}
+
+
+def test_what_others_write_meanwhile_is_never_lost(
+    cluster: LocalCluster, jobs: Jobs, operator: OperatorProcess
+) -> None:
+    """Users annotate a job all the while it runs: every annotation stays, and so does every word of the status."""
+    with DemoSite(delay=0.2) as site:
+        urls = [site.url(path) for path in PATHS]
+        jobs.apply("busy", batch={"urls": urls}, priority="High", fetch={"concurrency": 2})
+        jobs.running("busy")
+        for number in range(20):
+            jobs.kubectl("annotate", "crawljob", "busy", f"example.org/note-{number}=kept")
+        status = jobs.finished("busy")
+    assert status["phase"] == "Completed"
+    assert status["progress"]["succeeded"] == len(PATHS)
+    annotations = jobs.get("busy")["metadata"]["annotations"]
+    assert sum(key.startswith("example.org/note-") for key in annotations) == 20
+
+
+def test_the_api_server_may_restart_in_the_middle(tmp_path: Path) -> None:
+    """Operator and worker outlast it; the job ends as if nothing had happened."""
+    worker = Image(entrypoint=[sys.executable, "-m", "crawl_worker"])
+    with LocalCluster("restarts", images={WORKER_IMAGE: worker}) as own, DemoSite(delay=0.7) as site:
+        prepare(own)
+        jobs = Jobs(own, "default")
+        with OperatorProcess(own, tmp_path) as operator:
+            urls = [site.url(path) for path in PATHS]
+            jobs.apply("steady", batch={"urls": urls}, priority="High", fetch={"concurrency": 2})
+            jobs.running("steady")
+            own.restart("kube-apiserver")
+            status = jobs.finished("steady")
+            assert operator.health("healthz")[0] == 200
+    assert status["phase"] == "Completed"
+    assert status["progress"]["succeeded"] == len(PATHS)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from demo.site import DemoSite
-from operator_process import Jobs, OperatorProcess, ask, free_port, namespace, wait_until
 
+from demo.site import DemoSite
 from local_cluster.cluster import LocalCluster
+from operator_process import Jobs, OperatorProcess, ask, free_port, namespace, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -40,7 +40,9 @@ def test_an_operator_runs_in_a_pod_by_its_service_account(cluster: LocalCluster,
 
     Clients look for the token at a fixed path, and the local node has no mounts: the pod makes one for itself.
     """
-    usable = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False)
+    usable = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False
+    )
     if usable.returncode:
         pytest.skip(f"no mount namespaces here: {usable.stderr.decode().strip()}")
     port, health = free_port(), free_port()
@@ -76,7 +78,7 @@ def test_an_operator_runs_in_a_pod_by_its_service_account(cluster: LocalCluster,
                     {
                         "name": "operator",
                         "image": "host",
-                        "command": ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+                        "command": [*own_mounts, "sh", "-c", script],
                         "env": [
                             {"name": "ACCOUNT", "value": "/var/run/secrets/kubernetes.io/serviceaccount"},
                             {"name": "CONFIG", "value": "/etc/crawl-operator"},
