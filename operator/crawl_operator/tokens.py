@@ -66,7 +66,7 @@ class TokenVerifier:
             )
             bound = claims["kubernetes.io"]
             return WorkerIdentity(str(bound["namespace"]), str(bound["pod"]["name"]), str(bound["pod"]["uid"]))
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, UnicodeError) as error:  # the latter: bytes in the header that are no text
             raise TokenRefusedError(str(error)) from None
         except (KeyError, TypeError):
             raise TokenRefusedError("the token is not bound to a pod") from None
