@@ -49,7 +49,7 @@ def timeless(test: Test) -> Callable[[], None]:
         with asyncio.Runner(loop_factory=_Loop) as runner:
             runner.run(main())
 
-    del run.__wrapped__  # type: ignore[attr-defined] # pytest would take the queue for a fixture
+    del run.__wrapped__  # pytest would take the queue for a fixture
     return run
 
 

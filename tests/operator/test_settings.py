@@ -98,7 +98,7 @@ def test_variables_that_kubernetes_sets_for_a_service_are_no_settings(monkeypatc
     monkeypatch.setenv("CRAWL_OPERATOR_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("CRAWL_OPERATOR_PORT", "tcp://10.0.0.1:8082")
     monkeypatch.setenv("CRAWL_OPERATOR_PORT_8082_TCP", "tcp://10.0.0.1:8082")
-    assert Settings.load(None)
+    assert Settings.load(None).endpoint.port == 8082
 
 
 def test_all_mistakes_are_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

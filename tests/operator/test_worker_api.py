@@ -1,0 +1,301 @@
+"""The endpoint that workers report to, over HTTP: real tokens, a real store of what was seen, a real folder."""
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+from operator_cases import make_job, outcome_of, running_pod
+
+from crawl_api.status import Phase
+from crawl_api.worker_protocol import (
+    MAX_OUTCOME_BYTES,
+    MAX_PROGRESS_BYTES,
+    StoredResult,
+    outcome_path,
+    progress_path,
+    results_path,
+)
+from crawl_operator.decide.model import JobKey
+from crawl_operator.kube import UnavailableError
+from crawl_operator.results import ResultStore
+from crawl_operator.store import Store
+from crawl_operator.tokens import TokenVerifier
+from crawl_operator.worker_api import WorkerApi
+
+UID = "0123-abcd"
+POD = "news-abc-1"
+REPORT = {"total": 10, "succeeded": 3, "failed": 1}
+PATHS = [("POST", progress_path), ("PUT", results_path), ("PUT", outcome_path)]
+
+
+@dataclass
+class Operator:
+    """What there is beside the endpoint."""
+
+    folder: Path
+    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    store: Store = field(default_factory=lambda: Store(lambda _: None, 4))
+    api_server_answers: bool = True
+
+    async def read(self, path: str) -> dict[str, Any]:
+        if not self.api_server_answers:
+            raise UnavailableError("no answer")
+        key = ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True) | {"kid": "one", "alg": "ES256"}
+        return {"issuer": "cluster", "keys": [key]}
+
+    def token(self, pod: str = POD, *, seconds: int = 60) -> str:
+        now = int(time.time())
+        claims = {
+            "aud": "crawl-operator",
+            "iss": "cluster",
+            "iat": now - 100,
+            "exp": now + seconds,
+            "kubernetes.io": {"namespace": "team", "pod": {"name": pod, "uid": f"uid-of-{pod}"}},
+        }
+        return jwt.encode(claims, self.key, algorithm="ES256", headers={"kid": "one"})
+
+
+class Worker:
+    """Sends what a worker sends."""
+
+    def __init__(self, client: TestClient[Any, Any], operator: Operator) -> None:
+        self._client = client
+        self._operator = operator
+
+    async def send(self, method: str, path: str, body: Any = b"", token: str | None = None) -> ClientResponse:
+        """Send a request and read its answer; `token` is that of the job's own pod unless given."""
+        headers = {"Authorization": f"Bearer {self._operator.token() if token is None else token}"}
+        if isinstance(body, dict):
+            body = json.dumps(body).encode()
+        response = await self._client.request(method, path, data=io.BytesIO(body), headers=headers)
+        await response.read()
+        return response
+
+    async def bytes_of_token(self, path: str, token: bytes) -> bytes:
+        """Send a token that no HTTP library would send; return the first line of the answer."""
+        reader, writer = await asyncio.open_connection(self._client.host, self._client.port)
+        writer.write(b"POST %b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % (path.encode(), token))
+        line = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        return line
+
+    async def raw(self, method: str, path: str, headers: dict[str, str]) -> ClientResponse:
+        response = await self._client.request(method, path, headers=headers)
+        await response.read()
+        return response
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    made = Operator(tmp_path / "results")
+    job = make_job(uid=UID, phase=Phase.PROCESSING)
+    made.store.put_job(job)
+    made.store.put_child(job.key, UID, running_pod(POD))
+    return made
+
+
+@pytest.fixture
+async def worker(operator: Operator) -> AsyncIterator[Worker]:
+    results = ResultStore(operator.folder, max_bytes=1 << 20, inline_limit=1000)
+    api = WorkerApi(operator.store, TokenVerifier(operator.read), results)
+    async with TestClient(TestServer(api.application())) as client:
+        yield Worker(client, operator)
+
+
+async def test_progress_reaches_the_store(worker: Worker, operator: Operator) -> None:
+    for succeeded in (3, 4):
+        answer = await worker.send("POST", progress_path(UID, 1), REPORT | {"succeeded": succeeded})
+        assert answer.status == 204
+    job = operator.store.job(JobKey("team", "news"))
+    assert job is not None
+    report = operator.store.report(job)
+    assert report is not None
+    assert (report.succeeded, report.failed, report.total) == (4, 1, 10)
+
+
+async def test_results_are_stored_and_told_back(worker: Worker, operator: Operator) -> None:
+    content = b'{"url":"https://example.org/"}\n' * 5000
+    answer = await worker.send("PUT", results_path(UID, 1), content)
+    assert answer.status == 201
+    stored = StoredResult.model_validate_json(await answer.text())
+    path = operator.folder / "team" / "news" / UID / POD / "results.jsonl"
+    assert stored.url == path.as_uri()
+    assert path.read_bytes() == content
+
+
+async def test_an_outcome_is_durable_when_it_is_answered(worker: Worker, operator: Operator) -> None:
+    outcome = outcome_of(3, 2, data=[1])
+    answer = await worker.send("PUT", outcome_path(UID, 1), outcome.model_dump_json(by_alias=True).encode())
+    assert answer.status == 204
+    fresh = ResultStore(operator.folder, max_bytes=1, inline_limit=1000)
+    assert await fresh.outcome(JobKey("team", "news"), UID, POD) == outcome
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_who_has_no_token_is_asked_for_one(worker: Worker, method: str, path: Any) -> None:
+    for headers in ({}, {"Authorization": "Basic dXNlcg=="}, {"Authorization": "Bearer "}, {"Authorization": "x"}):
+        answer = await worker.raw(method, path(UID, 1), headers)
+        assert answer.status == 401, headers
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_a_token_that_is_none_is_refused(worker: Worker, operator: Operator, method: str, path: Any) -> None:
+    stranger = Operator(operator.folder).token()
+    for token, why in (
+        ("x.y.z", ""),
+        (operator.token(seconds=-1), "expired"),
+        (stranger, "Signature"),
+    ):
+        answer = await worker.send(method, path(UID, 1), token=token)
+        assert answer.status == 401, token
+        assert why in await answer.text()
+
+
+async def test_bytes_that_are_no_text_are_no_token(worker: Worker) -> None:
+    assert await worker.bytes_of_token(progress_path(UID, 1), b"\xff\xfe") == b"HTTP/1.1 401 Unauthorized\r\n"
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_a_worker_speaks_for_its_own_job_and_attempt_only(
+    worker: Worker, operator: Operator, method: str, path: Any
+) -> None:
+    other = make_job("other", uid="4567-cdef", phase=Phase.PROCESSING)
+    operator.store.put_job(other)
+    operator.store.put_child(other.key, other.uid, running_pod("other-xyz-1"))
+    for uid, attempt, token in (
+        (UID, 1, operator.token("other-xyz-1")),
+        (UID, 2, operator.token()),
+        (UID, 0, operator.token()),
+        (other.uid, 1, operator.token()),
+        ("ffff", 1, operator.token()),
+    ):
+        answer = await worker.send(method, path(uid, attempt), REPORT, token)
+        assert answer.status == 403, (uid, attempt)
+    assert operator.store.report(other) is None
+    assert not operator.folder.joinpath("team").exists()
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_a_pod_that_is_not_known_yet_may_come_again(
+    worker: Worker, operator: Operator, method: str, path: Any
+) -> None:
+    """Its pod may be older than the watch, or the operator younger than the pod."""
+    answer = await worker.send(method, path(UID, 1), REPORT, operator.token("news-abc-1-new"))
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "1"
+
+
+async def test_tokens_that_cannot_be_checked_may_come_again(worker: Worker, operator: Operator) -> None:
+    operator.api_server_answers = False
+    answer = await worker.send("POST", progress_path(UID, 1), REPORT)
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "1"
+    operator.api_server_answers = True
+    assert (await worker.send("POST", progress_path(UID, 1), REPORT)).status == 204
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+@pytest.mark.parametrize("how", ["finished", "deleting", "deleted", "a namesake"])
+async def test_a_job_that_is_over_takes_nothing_more(
+    worker: Worker, operator: Operator, method: str, path: Any, how: str
+) -> None:
+    match how:
+        case "finished":
+            operator.store.put_job(make_job(uid=UID, version=11, phase=Phase.COMPLETED))
+        case "deleting":
+            operator.store.put_job(make_job(uid=UID, version=11, phase=Phase.PROCESSING, deleting=True))
+        case "deleted":
+            operator.store.remove_job(JobKey("team", "news"), UID)
+        case _:
+            operator.store.put_job(make_job(uid="89ab-eeee", version=11, phase=Phase.PROCESSING))
+    answer = await worker.send(method, path(UID, 1), REPORT)
+    assert answer.status == 410
+    assert not operator.folder.joinpath("team").exists()
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", progress_path), ("PUT", outcome_path)])
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "Invalid JSON"),
+        (b"{", "Invalid JSON"),
+        (b"[]", "should be an object"),
+        (b'{"total": 1, "succeeded": 1}', "'failed'"),
+        (b'{"total": -1, "succeeded": 0, "failed": 0}', "'total'"),
+        (b'{"total": 1, "succeeded": 0, "failed": 0, "errors": [{"code": "not a word"}]}', "'errors', 0, 'code'"),
+        (b"\xff\xfe", "Invalid JSON"),
+    ],
+)
+async def test_what_makes_no_sense_is_named(worker: Worker, method: str, path: Any, body: bytes, why: str) -> None:
+    answer = await worker.send(method, path(UID, 1), body)
+    assert answer.status == 400
+    assert why in await answer.text()
+
+
+async def test_more_errors_than_a_status_holds_are_refused(worker: Worker) -> None:
+    error = {"code": "HTTP_404", "time": "2026-03-01T00:00:00Z"}
+    assert (await worker.send("POST", progress_path(UID, 1), REPORT | {"errors": [error] * 100})).status == 204
+    assert (await worker.send("POST", progress_path(UID, 1), REPORT | {"errors": [error] * 101})).status == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "limit"),
+    [
+        ("POST", progress_path, MAX_PROGRESS_BYTES),
+        ("PUT", outcome_path, MAX_OUTCOME_BYTES),
+        ("PUT", results_path, 1 << 20),
+    ],
+)
+async def test_more_than_the_limit_is_refused(
+    worker: Worker, operator: Operator, method: str, path: Any, limit: int
+) -> None:
+    """And the limit itself is taken."""
+    body = json.dumps(REPORT).encode()
+    assert (await worker.send(method, path(UID, 1), body + b" " * (limit - len(body)))).status < 300
+    before = {file: file.stat().st_mtime_ns for file in operator.folder.rglob("*") if file.is_file()}
+    answer = await worker.send(method, path(UID, 1), body + b" " * (limit + 1 - len(body)))
+    assert answer.status == 413
+    assert {file: file.stat().st_mtime_ns for file in operator.folder.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS[1:])
+async def test_a_store_that_cannot_be_written_says_so(
+    worker: Worker, operator: Operator, method: str, path: Any
+) -> None:
+    operator.folder.rmdir()
+    operator.folder.touch()
+    answer = await worker.send(method, path(UID, 1), REPORT)
+    assert answer.status == 507
+    assert "Not a directory" in await answer.text()
+    assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", progress_path(UID, 1)),
+        ("GET", results_path(UID, 1)),
+        ("DELETE", outcome_path(UID, 1)),
+        ("POST", results_path(UID, 1)),
+        ("POST", "/v1/attempts/../1/progress"),
+        ("POST", f"/v1/attempts/{UID}/-1/progress"),
+        ("POST", f"/v1/attempts/{UID}/x/progress"),
+        ("GET", "/"),
+    ],
+)
+async def test_there_is_nothing_else(worker: Worker, method: str, path: str) -> None:
+    """Workers cannot read what they, or others, have stored."""
+    assert (await worker.send(method, path)).status in {404, 405}
