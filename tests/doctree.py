@@ -18,6 +18,7 @@ from typing import Final, Self
 
 import pytest
 from aiohttp import web
+
 from demo.serving import LoopbackServer
 
 PACKAGE: Final = "python-django-doc"

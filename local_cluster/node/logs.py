@@ -7,15 +7,16 @@ full it becomes the one predecessor that is kept.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from local_cluster.node.k8s import parse_time, utc_now
 
 MAX_BYTES = 10 * 1024 * 1024
-_MAX_LINE = 16 * 1024
+_MAX_REST = 16 * 1024
 _BLOCK = 1 << 16
 _FOLLOW_SECONDS = 60.0
 
@@ -46,14 +47,14 @@ class LogWriter:
         self._size = os.fstat(self._file).st_size
 
     def feed(self, stream: str, data: bytes) -> None:
-        """Take bytes of `stdout` or `stderr` as they come."""
-        *lines, rest = (self._rest.get(stream, b"") + data).split(b"\n")
-        pieces = [piece for line in lines for piece in _pieces(line, b"F")]
-        while len(rest) >= _MAX_LINE:
-            pieces.append((b"P", rest[:_MAX_LINE]))
-            rest = rest[_MAX_LINE:]
+        """Take bytes of `stdout` or `stderr` as they come; a line without end is cut where the memory for it ends."""
+        complete, newline, rest = (self._rest.get(stream, b"") + data).rpartition(b"\n")
+        if newline:
+            self._write(stream, b"F", complete)
+        if len(rest) >= _MAX_REST:
+            self._write(stream, b"P", rest)
+            rest = b""
         self._rest[stream] = rest
-        self._write(stream, pieces)
 
     def close(self) -> None:
         """Write what came without a final newline; followers end when they have read all."""
@@ -61,7 +62,7 @@ class LogWriter:
             return
         for stream, rest in self._rest.items():
             if rest:
-                self._write(stream, [(b"P", rest)])
+                self._write(stream, b"P", rest)
         self.closed = True
         os.close(self._file)
         self._tell()
@@ -78,19 +79,17 @@ class LogWriter:
         except TimeoutError:
             return
 
-    def _write(self, stream: str, pieces: list[tuple[bytes, bytes]]) -> None:
-        if not pieces or self.closed:
+    def _write(self, stream: str, tag: bytes, text: bytes) -> None:
+        """Store lines, with the same time for all that came together."""
+        if self.closed:
             return
+        head = b"%b %b %b " % (utc_now().strftime("%Y-%m-%dT%H:%M:%S.%f000Z").encode(), stream.encode(), tag)
+        block = head + text.replace(b"\n", b"\n" + head) + b"\n"
         with contextlib.suppress(OSError):  # a full disk costs the lines, not the container
-            self._append(stream, pieces)
+            if self._size and self._size + len(block) > self._max_bytes:
+                self._rotate()
+            self._size += os.write(self._file, block)
         self._tell()
-
-    def _append(self, stream: str, pieces: list[tuple[bytes, bytes]]) -> None:
-        now = utc_now().strftime("%Y-%m-%dT%H:%M:%S.%f000Z").encode()
-        block = b"".join(b"%b %b %b %b\n" % (now, stream.encode(), tag, text) for tag, text in pieces)
-        if self._size and self._size + len(block) > self._max_bytes:
-            self._rotate()
-        self._size += os.write(self._file, block)
 
     def _rotate(self) -> None:
         os.close(self._file)
@@ -138,35 +137,45 @@ def show(line: bytes, options: Options) -> bytes | None:
 
 async def _blocks(path: Path, writer: LogWriter | None, options: Options) -> AsyncIterator[list[bytes]]:
     """Stored lines from the wanted start on; while following, also those to come."""
-    file, offset = _start(path, options.tail)
-    while file is not None:
-        with file.open("rb") as stream:
+    files, offset = _start(path, options.tail)
+    with contextlib.ExitStack() as held:
+        # Opened together: what is rotated away while the first is read can still be read.
+        streams = [held.enter_context(file.open("rb")) for file in files]
+        for stream in streams:
             stream.seek(offset)
-            ended = False
-            while not ended:
-                # Asked before reading: what was written before the end is then certainly read.
-                ended = writer is None or writer.closed or not options.follow
-                while block := stream.readlines(_BLOCK):
-                    yield block
-                    await asyncio.sleep(0)  # a long log must not keep the node from its containers
-                if not _same(stream.fileno(), path):
-                    break
-                if not ended and writer is not None:
-                    await writer.grown(_FOLLOW_SECONDS)
-            file, offset = (None, 0) if ended and _same(stream.fileno(), path) else (_existing(path), 0)
+            async for block in _rest(stream):
+                yield block
+            offset = 0
+        while streams and options.follow and writer is not None:
+            # Asked before reading: what was written before the end is then certainly read.
+            closed = writer.closed
+            async for block in _rest(streams[-1]):
+                yield block
+            if not os.path.samestat(os.fstat(streams[-1].fileno()), path.stat()):
+                streams[-1].close()
+                streams[-1] = held.enter_context(path.open("rb"))
+            elif closed:
+                return
+            else:
+                await writer.grown(_FOLLOW_SECONDS)
 
 
-def _start(path: Path, tail: int | None) -> tuple[Path | None, int]:
-    """The file and offset where the last `tail` lines begin, or the oldest line there is."""
-    older = _existing(predecessor(path))
-    if tail is None:
-        return older or _existing(path), 0
-    if not path.exists():
-        return None, 0
-    offset, missing = _tail_offset(path, tail)
-    if missing and older is not None:
-        return older, _tail_offset(older, missing)[0]
-    return path, offset
+async def _rest(stream: BinaryIO) -> AsyncIterator[list[bytes]]:
+    """All lines up to the present end of a file, which grows to a bounded size."""
+    while block := stream.readlines(_BLOCK):
+        yield block
+        await asyncio.sleep(0)  # a long log must not keep the node from its containers
+
+
+def _start(path: Path, tail: int | None) -> tuple[list[Path], int]:
+    """The files to be read, and the offset in the first one, for the last `tail` lines or for all there are."""
+    files = [file for file in (predecessor(path), path) if file.exists()]
+    if tail is None or not files:
+        return files, 0
+    offset, missing = _tail_offset(files[-1], tail)
+    if missing and len(files) > 1:
+        return files, _tail_offset(files[0], missing)[0]
+    return files[-1:], offset
 
 
 def _tail_offset(path: Path, lines: int) -> tuple[int, int]:
@@ -185,22 +194,3 @@ def _tail_offset(path: Path, lines: int) -> tuple[int, int]:
                 lines -= 1
                 cut = found
     return (0, max(lines - 1, 0)) if end and lines else (end, lines)
-
-
-def _existing(path: Path) -> Path | None:
-    return path if path.exists() else None
-
-
-def _same(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return True
-
-
-def _pieces(line: bytes, last_tag: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """A line as records of bounded length, the last one with its own tag."""
-    while len(line) > _MAX_LINE:
-        yield b"P", line[:_MAX_LINE]
-        line = line[_MAX_LINE:]
-    yield last_tag, line

@@ -12,7 +12,7 @@ from local_cluster.node import processes, spec, status
 from local_cluster.node.api import ApiError
 from local_cluster.node.container import Container, Shared
 from local_cluster.node.environment import Place
-from local_cluster.node.halt import Halt, first_of, settle
+from local_cluster.node.halt import Halt, settle
 from local_cluster.node.k8s import Json, parse_time, pod_key, utc_now
 from local_cluster.node.publisher import Publisher
 from local_cluster.node.records import Memory, Record, Waiting
@@ -83,7 +83,6 @@ class Pod:
             await self._deleted
             if not self._silent:
                 await self._publisher.delete()
-                await first_of(self._publisher.gone)
                 self._services.objects.forget(self.pod["metadata"]["uid"])
                 processes.remove_tree(self._directory)
         finally:

@@ -11,6 +11,8 @@ _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
+_FIRST_LOOK_AGAIN = 1.0
+_LONGEST_LOOK_AGAIN = 60.0
 _MOST_REFUSALS = 10  # what the server does not accept it never will; a pod must not hang on that
 
 
@@ -18,7 +20,7 @@ class Publisher:
     """Patches one pod's status; `run` must be running for it to leave.
 
     Attributes:
-        gone: done once the API server no longer has the pod.
+        gone: done once the watch has shown that the API server no longer has the pod.
     """
 
     def __init__(self, api: Api, pod: Json) -> None:
@@ -68,9 +70,6 @@ class Publisher:
             try:
                 await self._api.patch(f"{self._path}/status", {"metadata": {"uid": self._uid}, "status": wanted})
             except ApiError as error:
-                if error.status == 404:
-                    self.vanish()
-                    return
                 refusals += not error.transient
                 if refusals < _MOST_REFUSALS:
                     pause = await self._pause("status", error, pause)
@@ -82,17 +81,19 @@ class Publisher:
                 self._settled.set()
 
     async def delete(self) -> None:
-        """Remove the pod from the API server, until it is done or somebody else did it."""
+        """Remove the pod from the API server; returns once the pod is gone, with our doing or without."""
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self._uid}}
-        pause = _FIRST_PAUSE
+        pause, again = _FIRST_PAUSE, _FIRST_LOOK_AGAIN
         while not self.gone.done():
             try:
                 await self._api.delete(self._path, options)
             except ApiError as error:
-                if error.status not in (404, 409):  # 409: another pod has the name by now
+                if error.status not in (404, 409):
                     pause = await self._pause("deletion", error, pause)
                     continue
-            return
+            # A server that has just started may answer 404 for a pod it has, and a finalizer keeps what was deleted.
+            await first_of(self.gone, seconds=again)
+            again = min(again * 2, _LONGEST_LOOK_AGAIN)
 
     async def _pause(self, what: str, error: ApiError, pause: float) -> float:
         _log.warning("pod %s: %s not accepted, trying again: %s", self._name, what, error)

@@ -4,12 +4,11 @@ Whoever connects must show a certificate signed by the client authority, as the 
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 from aiohttp import web
-from multidict import MultiMapping
 
 from local_cluster.node import logs
 from local_cluster.node.container import Container
@@ -72,7 +71,7 @@ class Server:
         return response
 
 
-def options_of(query: MultiMapping[str]) -> logs.Options:
+def options_of(query: Mapping[str, str]) -> logs.Options:
     """What a reader asks for, from the query parameters of the API server.
 
     Raises:

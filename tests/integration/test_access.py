@@ -93,7 +93,7 @@ def test_tokens_of_no_worker_are_refused(two: TwoJobs, cluster: LocalCluster) ->
         "not yet valid": signed(nbf=now + 600),
         "another issuer": signed(iss="https://elsewhere.example"),
         "forged": valid[:-8] + ("A" * 8 if not valid.endswith("A" * 8) else "B" * 8),
-        "no algorithm": jwt.encode(claims, None, algorithm="none", headers={"kid": header["kid"]}),
+        "no algorithm": jwt.encode(claims, "", algorithm="none", headers={"kid": header["kid"]}),
     }
     assert {why: two.send(path, token) for why, token in refused.items()} == dict.fromkeys(refused, 401)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -258,7 +259,7 @@ def test_two_operators_at_once_double_nothing(cluster: LocalCluster, jobs: Jobs,
     """Without any lock between them: one worker per job, one end per job."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    store = {"results": {"folder": str(tmp_path / "results")}}
+    store: dict[str, Any] = {"results": {"folder": str(tmp_path / "results")}}
     with (
         DemoSite() as site,
         OperatorProcess(cluster, tmp_path / "one", namespaces=[jobs.namespace], **store),

@@ -40,9 +40,8 @@ def test_an_operator_runs_in_a_pod_by_its_service_account(cluster: LocalCluster,
 
     Clients look for the token at a fixed path, and the local node has no mounts: the pod makes one for itself.
     """
-    usable = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False
-    )
+    own_mounts = ["unshare", "--user", "--map-root-user", "--mount"]
+    usable = subprocess.run([*own_mounts, "true"], capture_output=True, check=False)
     if usable.returncode:
         pytest.skip(f"no mount namespaces here: {usable.stderr.decode().strip()}")
     port, health = free_port(), free_port()

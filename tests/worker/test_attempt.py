@@ -226,6 +226,20 @@ async def test_nothing_of_the_environment_reroutes_the_crawl(worker: Worker, sit
     assert operator.outcome is not None
 
 
+async def test_without_an_exemption_the_guard_lets_nothing_through(
+    worker: Worker, site: Site, operator: StandIn
+) -> None:
+    """The operator itself is reached, the site on the same address is not even asked for robots.txt."""
+    ended = await worker.run(assignment(operator, f"{site.url}/page/1", allowedNetworks=[]))
+    (error,) = ended.outcome.errors
+    assert (error.code, error.retryable) == ("AddressRefused", False)
+    assert error.details["address"] == "127.0.0.1"
+    assert ended.outcome.failure is not None
+    assert ended.outcome.failure.cause == "Permanent"
+    assert site.seen == []
+    assert operator.outcome is not None
+
+
 async def test_two_attempts_at_once_do_not_meet(
     worker: Worker, site: Site, operator: StandIn, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

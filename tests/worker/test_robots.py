@@ -61,6 +61,17 @@ async def test_a_site_that_cannot_say_allows_nothing(worker: Worker, site: Site,
     assert site.seen == ["/robots.txt"]
 
 
+async def test_robots_txt_leads_to_no_internal_address(worker: Worker, site: Site, operator: StandIn) -> None:
+    """The guard stands before robots.txt and its redirects as well."""
+    site.robots = "http://169.254.169.254/robots.txt"
+    ended = await worker.run(assignment(operator, f"{site.url}/page/1"))
+    (error,) = ended.outcome.errors
+    assert error.code == "AddressRefused"
+    assert error.message.startswith("robots.txt: ")
+    assert error.details["redirectedTo"] == "http://169.254.169.254/robots.txt"
+    assert site.seen == ["/robots.txt"]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [

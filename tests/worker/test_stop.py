@@ -101,11 +101,16 @@ async def test_a_killed_worker_leaves_no_process_behind(worker: Worker, site: Si
     await eventually(lambda: not any(alive(child) for child in started), 5)
 
 
-async def test_a_finished_worker_leaves_no_process_behind(worker: Worker, site: Site, operator: StandIn) -> None:
-    """After a normal end no child of this test's worker lives."""
+async def test_a_worker_listens_nowhere_and_leaves_no_process_behind(
+    worker: Worker, site: Site, operator: StandIn
+) -> None:
+    """While it runs it opens no port; after a normal end none of its children lives."""
+    site.delay = 0.3
     process = await worker.start(assignment(operator, f"{site.url}/page/1", f"{site.url}/page/2"))
     await until_seen(site, "/page/1")
     started = children(process)
+    for one in (psutil.Process(process.pid), *started):
+        assert all(connection.status != psutil.CONN_LISTEN for connection in one.net_connections())
     await worker.end(process)
     await eventually(lambda: not any(alive(child) for child in started), 5)
 

@@ -20,7 +20,7 @@ class Site:
 
     url: str = ""
     robots: str | int = ""
-    """The text of robots.txt, or the status it is answered with."""
+    """The text of robots.txt, the status it is answered with, or the URL it redirects to."""
     seen: list[str] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)
     times: list[float] = field(default_factory=list)
@@ -75,6 +75,8 @@ def make_site(site: Site) -> web.Application:
 def _robots(site: Site) -> web.Response:
     if isinstance(site.robots, int):
         return web.Response(status=site.robots)
+    if site.robots.startswith("http:"):
+        return web.Response(status=301, headers={"Location": site.robots})
     return web.Response(text=site.robots) if site.robots else web.Response(status=404)
 
 

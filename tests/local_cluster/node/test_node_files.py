@@ -97,6 +97,20 @@ async def test_a_line_without_end_is_bounded_and_read_as_one(tmp_path: Path) -> 
     assert await text(writer.path, Options()) == b"x" * 100_000 + b"y\n"
 
 
+async def test_reading_ends_although_the_writer_is_faster(tmp_path: Path) -> None:
+    """Who does not follow gets what there was when the reading began."""
+    writer = LogWriter(tmp_path / "1.log", max_bytes=5_000)
+    shown, number = b"", 0
+    for number in range(100):
+        writer.feed("stdout", b"line %d\n" % number)
+    async for chunk in logs.read(writer.path, writer, Options()):
+        shown += chunk
+        for number in range(number + 1, number + 150):  # noqa: B020 - counts on
+            writer.feed("stdout", b"line %d\n" % number)
+    assert b"line 99\n" in shown
+    assert len(shown.splitlines()) < 1000
+
+
 async def test_a_follower_sees_all_through_rotation_and_ends_with_the_log(tmp_path: Path) -> None:
     writer = LogWriter(tmp_path / "1.log", max_bytes=20_000)
     following = asyncio.create_task(text(writer.path, Options(follow=True), writer))

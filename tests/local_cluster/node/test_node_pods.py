@@ -264,15 +264,21 @@ def test_many_pods_at_once(node: "Node") -> None:
 
 
 def test_an_api_server_that_is_away_loses_nothing(node: "Node") -> None:
-    """A pod that ends meanwhile is shown with its true end once the server is back."""
+    """A pod that ends meanwhile is shown with its true end once the server is back, one that was deleted is gone."""
     name = node.run("sleep 1; printf kept > /dev/termination-log; exit 4")
-    node.until_phase(name, "Running")
+    deleted = [node.run("trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.05; done") for _ in range(5)]
+    for each in (name, *deleted):
+        node.until_phase(each, "Running")
+    for each in deleted:
+        node.delete(each)
     node.cluster.kill("kube-apiserver")
     time.sleep(1.5)
     node.cluster.start("kube-apiserver")
     ended = state(node.until_phase(name, "Failed"))["terminated"]
     assert (ended["exitCode"], ended["message"]) == (4, "kept")
     node.until_phase(node.run("exit 0"), "Succeeded")
+    for each in deleted:
+        node.until_gone(each)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

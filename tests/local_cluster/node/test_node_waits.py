@@ -140,10 +140,17 @@ async def test_a_status_that_is_never_accepted_does_not_hold_the_pod(monkeypatch
     running.cancel()
 
 
-async def test_a_pod_is_deleted_even_if_the_server_fails_first() -> None:
-    api = FakeApi(delete=[ApiError(500, "oh"), ApiError(0, "away"), {}])
-    await Publisher(api, POD).delete()
-    assert [body for _, _, body in api.asked] == [{"gracePeriodSeconds": 0, "preconditions": {"uid": "u"}}] * 3
+async def test_a_pod_is_deleted_even_if_the_server_fails_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_cluster.node.publisher._FIRST_LOOK_AGAIN", 0.001)
+    api = FakeApi(delete=[ApiError(500, "oh"), ApiError(0, "away"), ApiError(404, "not yet in my cache"), {}])
+    publisher = Publisher(api, POD)
+    deleting = asyncio.create_task(publisher.delete())
+    async with asyncio.timeout(5):
+        while api.answers["delete"]:  # noqa: ASYNC110 - the fake has no event to wait for
+            await asyncio.sleep(0.001)
+        publisher.vanish()
+        await deleting
+    assert [body for _, _, body in api.asked] == [{"gracePeriodSeconds": 0, "preconditions": {"uid": "u"}}] * 4
 
 
 async def test_a_probe_needs_as_many_equal_answers_as_it_says() -> None:
