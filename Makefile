@@ -45,7 +45,7 @@ check: $(INSTALLED) ## Lint, check types and import contracts, and that generate
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy tests
+	@for room in tests/*/; do echo mypy $$room; $(BIN)/mypy $$room || exit 1; done
 	$(BIN)/lint-imports
 	$(BIN)/python -m crawl_api --check
 

@@ -21,11 +21,20 @@ from crawl_operator.decide.model import ClassPolicy, Policy
 
 ENV_PREFIX: Final = "CRAWL_OPERATOR_"
 
+MAX_FOLDER: Final = 100
+"""Characters of the result folder's path; with names below it and URL quoting, a result URL stays within 500."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def _network(text: str) -> str:
     return str(ip_network(text))
+
+
+def _short_enough(folder: Path) -> Path:
+    if len(str(folder.absolute())) > MAX_FOLDER:
+        raise ValueError(f"must be no longer than {MAX_FOLDER} characters: it is part of each status.resultURL")
+    return folder
 
 
 Network = Annotated[str, AfterValidator(_network)]
@@ -86,7 +95,7 @@ class Worker(_Group):
 class Results(_Group):
     """The embedded result store."""
 
-    folder: Path = Path("/var/lib/crawl-operator/results")
+    folder: Annotated[Path, AfterValidator(_short_enough)] = Path("/var/lib/crawl-operator/results")
     """A folder on a volume of the operator's."""
     inline_limit_bytes: Annotated[int, Field(ge=0, le=65536)] = 16384
     """Largest result that also stands in the job's status."""

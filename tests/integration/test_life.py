@@ -140,7 +140,7 @@ def test_no_more_jobs_run_at_once_than_configured_and_the_others_say_why(
     cluster: LocalCluster, jobs: Jobs, tmp_path: Path
 ) -> None:
     """Two places: the third job waits with a reason, the most urgent of those waiting goes first."""
-    limits = {"limits": {"running": 2}, "reconcile": {"patienceSeconds": 0.2}}
+    limits: dict[str, Any] = {"limits": {"running": 2}, "reconcile": {"patienceSeconds": 0.2}}
     with (
         DemoSite(delays={"/slow": 4}) as site,
         OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace], **limits),
