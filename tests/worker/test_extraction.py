@@ -52,6 +52,11 @@ def test_text_is_the_main_content(engine: str) -> None:
     assert "Menü" not in text
 
 
+def test_a_page_that_looks_like_boilerplate_alone_keeps_its_text() -> None:
+    """Where no main content is found, the whole text is better than none."""
+    assert read('<html><body><div class="footer"><p>All there is.</p></div></body></html>').text == "All there is."
+
+
 def test_title_links_and_metadata() -> None:
     """Title in one line; links absolute, without fragments, each once, web only; metadata by lower-case name."""
     found = read(PAGE, links=True)

@@ -155,7 +155,8 @@ def _text(tree: LexborHTMLParser, html: str, kind: Kind, engine: TextEngine) -> 
         return trafilatura.extract(html) or ""
     from resiliparse.extract.html2text import extract_plain_text  # noqa: PLC0415 (as above)
 
-    return str(extract_plain_text(html, main_content=True))
+    # On some pages it takes everything for boilerplate: their whole text is better than none.
+    return str(extract_plain_text(html, main_content=True) or extract_plain_text(html))
 
 
 def _markdown(html: str, base: str) -> str:
