@@ -1,0 +1,184 @@
+"""What is kept of Kubernetes objects, and what is read out of the many shapes that a pod's state can have."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from crawl_api.crawljob import Priority
+from crawl_api.status import Phase
+from crawl_operator.decide.model import JobKey
+from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of
+
+META: dict[str, Any] = {
+    "namespace": "team",
+    "name": "news",
+    "uid": "uid",
+    "resourceVersion": "123",
+    "generation": 2,
+    "creationTimestamp": "2026-03-01T12:00:00Z",
+}
+LABELS = {"crawl-operator.io/job": "news", "crawl-operator.io/job-uid": "uid", "crawl-operator.io/attempt": "3"}
+SPEC = {"type": "Single", "single": {"url": "https://example.org/"}, "priority": "High"}
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def pod_body(meta: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    return {"metadata": META | {"labels": LABELS} | (meta or {}), "status": status}
+
+
+def worker_state(**state: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "worker", "state": state}]}
+
+
+def test_a_job_is_kept_as_decisions_need_it() -> None:
+    job = job_of({"metadata": META, "spec": SPEC, "status": {"phase": "Processing", "workerId": "news-abc-1"}})
+    assert (job.key, job.uid, job.version, job.generation) == (JobKey("team", "news"), "uid", 123, 2)
+    assert job.created == NOON
+    assert (job.priority, job.phase, job.deleting) == (Priority.HIGH, Phase.PROCESSING, False)
+    assert job.spec == SPEC
+    assert job.status.worker_id == "news-abc-1"
+
+
+def test_a_new_job_has_the_defaults() -> None:
+    """Whatever the server left out: no status yet, no priority, no generation."""
+    meta = {name: META[name] for name in ("namespace", "name", "uid", "resourceVersion")}
+    job = job_of({"metadata": meta, "spec": {"type": "Single"}})
+    assert (job.phase, job.priority, job.generation) == (Phase.PENDING, Priority.NORMAL, 0)
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase.terminal])
+def test_of_a_finished_job_the_bulk_is_left_out(phase: Phase) -> None:
+    """Ten thousand finished jobs stay in memory: what nobody decides upon any more is not kept."""
+    body = {"metadata": META, "spec": SPEC, "status": {"phase": phase.value, "lastError": "x" * 1000}}
+    job = job_of(body)
+    assert job.phase is phase
+    assert job.spec == {}
+    assert job.status.last_error == ""
+
+
+def test_a_deleted_job_is_known_as_such() -> None:
+    assert job_of({"metadata": META | {"deletionTimestamp": "2026-03-01T12:00:01Z"}, "spec": SPEC}).deleting
+
+
+def test_a_status_that_nobody_of_us_wrote_does_not_stop_the_operator() -> None:
+    """Someone with the right to write it did: the phase counts, the rest is written anew."""
+    job = job_of({"metadata": META, "spec": SPEC, "status": {"phase": "Processing", "errors": [{"code": 1}]}})
+    assert job.phase is job.status.phase is Phase.PROCESSING
+    assert job.status.errors == ()
+
+
+def test_a_status_of_a_newer_operator_is_read() -> None:
+    job = job_of({"metadata": META, "spec": SPEC, "status": {"phase": "Pending", "later": 1, "workerId": "w"}})
+    assert job.status.worker_id == "w"
+
+
+def test_a_pod_that_waits_for_a_node() -> None:
+    message = "0/3 nodes are available: insufficient memory."
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    pod = pod_of(pod_body(phase="Pending", conditions=[{"type": "Ready", "status": "False"}, condition]))
+    assert (pod.hold_reason, pod.hold_message) == ("Unschedulable", message)
+    assert (pod.name, pod.uid, pod.version, pod.attempt, pod.deleting) == ("news", "uid", 123, 3, False)
+    assert pod.started is None
+    assert not pod.ended
+
+
+def test_a_pod_whose_image_cannot_be_had() -> None:
+    state = worker_state(waiting={"reason": "ErrImagePull", "message": "not found"})
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    pod = pod_of(pod_body(phase="Pending", conditions=[scheduled], **state))
+    assert (pod.hold_reason, pod.hold_message) == ("ErrImagePull", "not found")
+
+
+def test_a_pod_that_runs() -> None:
+    pod = pod_of(pod_body(phase="Running", **worker_state(running={"startedAt": "2026-03-01T12:00:00Z"})))
+    assert pod.started == NOON
+    assert (pod.hold_reason, pod.end_reason) == ("", "")
+    assert not pod.ended
+
+
+def test_a_pod_that_has_ended() -> None:
+    terminated = {
+        "exitCode": 137,
+        "signal": 9,
+        "reason": "OOMKilled",
+        "message": '{"total":1}',
+        "startedAt": "2026-03-01T12:00:00Z",
+        "finishedAt": "2026-03-01T12:00:07Z",
+    }
+    pod = pod_of(pod_body(phase="Failed", **worker_state(terminated=terminated)))
+    assert pod.ended
+    assert (pod.exit_code, pod.signal, pod.end_reason) == (137, 9, "OOMKilled")
+    assert pod.termination_message == '{"total":1}'
+    assert pod.started == NOON
+    assert pod.finished is not None
+    assert (pod.finished - NOON).total_seconds() == 7
+
+
+def test_the_clusters_reason_comes_before_the_containers() -> None:
+    """An evicted pod's container ends with an exit code like any other's."""
+    pod = pod_of(
+        pod_body(
+            phase="Failed",
+            reason="Evicted",
+            message="The node was low on resource: memory.",
+            **worker_state(terminated={"exitCode": 143, "reason": "Error"}),
+        )
+    )
+    assert (pod.end_reason, pod.end_message) == ("Evicted", "The node was low on resource: memory.")
+
+
+def test_another_containers_state_is_not_the_workers() -> None:
+    """Clusters inject sidecars."""
+    statuses = [
+        {"name": "proxy", "state": {"terminated": {"exitCode": 1, "reason": "OOMKilled"}}},
+        {"name": "worker", "state": {"running": {"startedAt": "2026-03-01T12:00:00Z"}}},
+    ]
+    pod = pod_of(pod_body(phase="Running", containerStatuses=statuses))
+    assert (pod.end_reason, pod.exit_code) == ("", None)
+    assert pod.started == NOON
+
+
+@pytest.mark.parametrize(
+    "status", [{}, {"containerStatuses": None, "conditions": None}, {"containerStatuses": [{"name": "worker"}]}]
+)
+def test_a_pod_that_the_node_has_not_touched(status: dict[str, Any]) -> None:
+    pod = pod_of(pod_body(**status))
+    assert (pod.phase, pod.ended, pod.started, pod.exit_code) == ("Pending", False, None, None)
+
+
+@pytest.mark.parametrize(("label", "attempt"), [("1", 1), ("12", 12), ("x", 1), ("-1", 1), ("", 1), (None, 1)])
+def test_the_attempt_is_in_a_label(label: str | None, attempt: int) -> None:
+    labels = {} if label is None else {"crawl-operator.io/attempt": label}
+    assert pod_of(pod_body({"labels": labels})).attempt == attempt
+
+
+@pytest.mark.parametrize(
+    ("conditions", "failed", "completed"),
+    [
+        ([], "", False),
+        ([{"type": "Complete", "status": "True"}], "", True),
+        ([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}], "DeadlineExceeded", False),
+        ([{"type": "Failed", "status": "True"}], "Failed", False),
+        ([{"type": "Failed", "status": "False", "reason": "x"}], "", False),
+        ([{"type": "FailureTarget", "status": "True", "reason": "BackoffLimitExceeded"}], "", False),
+        ([{"type": "Suspended", "status": "True"}], "", False),
+    ],
+)
+def test_a_batch_job_has_failed_when_it_says_so(
+    conditions: list[dict[str, str]],
+    failed: str,
+    completed: bool,  # noqa: FBT001 - a column
+) -> None:
+    job = batch_job_of(pod_body(conditions=conditions))
+    assert (job.failed_reason, job.completed) == (failed, completed)
+    assert job.ended is (bool(failed) or completed)
+    assert (job.version, job.attempt) == (123, 3)
+
+
+def test_a_child_says_by_labels_whose_it_is() -> None:
+    assert owner_of(pod_body()) == (JobKey("team", "news"), "uid")
+    for name in ("crawl-operator.io/job", "crawl-operator.io/job-uid"):
+        labels = {label: value for label, value in LABELS.items() if label != name}
+        assert owner_of(pod_body({"labels": labels})) is None
+    assert owner_of({"metadata": META}) is None
