@@ -151,7 +151,7 @@ async def _blocks(path: Path, writer: LogWriter | None, options: Options) -> Asy
             closed = writer.closed
             async for block in _rest(streams[-1]):
                 yield block
-            if not os.path.samestat(os.fstat(streams[-1].fileno()), path.stat()):
+            if not _same(streams[-1], path):
                 streams[-1].close()
                 streams[-1] = held.enter_context(path.open("rb"))
             elif closed:
@@ -161,8 +161,9 @@ async def _blocks(path: Path, writer: LogWriter | None, options: Options) -> Asy
 
 
 async def _rest(stream: BinaryIO) -> AsyncIterator[list[bytes]]:
-    """All lines up to the present end of a file, which grows to a bounded size."""
-    while block := stream.readlines(_BLOCK):
+    """All lines up to the present end of a file."""
+    end = os.fstat(stream.fileno()).st_size
+    while stream.tell() < end and (block := stream.readlines(_BLOCK)):
         yield block
         await asyncio.sleep(0)  # a long log must not keep the node from its containers
 
@@ -194,3 +195,7 @@ def _tail_offset(path: Path, lines: int) -> tuple[int, int]:
                 lines -= 1
                 cut = found
     return (0, max(lines - 1, 0)) if end and lines else (end, lines)
+
+
+def _same(stream: BinaryIO, path: Path) -> bool:
+    return os.path.samestat(os.fstat(stream.fileno()), path.stat())

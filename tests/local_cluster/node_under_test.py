@@ -1,4 +1,4 @@
-"""A control plane and one node on it, shared by all tests of this folder; the node can be ended and started again."""
+"""A node that tests can end and start again, and the few requests they make of its API server."""
 
 import contextlib
 import http.client
@@ -9,12 +9,11 @@ import ssl
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psutil
-import pytest
 
 from local_cluster import Image, LocalCluster
 from local_cluster.components import NODE
@@ -181,18 +180,3 @@ def eventually(look: Callable[[], T | None], seconds: float = WAIT_SECONDS, told
                 return found
         time.sleep(0.02)
     raise AssertionError(f"not within {seconds} s; last: {told()}")
-
-
-@pytest.fixture(scope="session")
-def _node() -> Iterator[Node]:
-    with LocalCluster("node-tests", images=IMAGES, node=False) as cluster:
-        node = Node(cluster)
-        node.start()
-        yield node
-        node.end(signal.SIGTERM)
-
-
-@pytest.fixture
-def node(_node: Node) -> Iterator[Node]:
-    yield _node
-    _node.clear()

@@ -5,26 +5,23 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from conftest import Json, Node
+from node_under_test import Json, Node
 
 pytestmark = pytest.mark.cluster
 
 
-def state(pod: "Json", index: int = 0) -> "Json":
+def state(pod: Json, index: int = 0) -> Json:
     found: Json = pod["status"]["containerStatuses"][index]["state"]
     return found
 
 
-def conditions(pod: "Json") -> dict[str, str]:
+def conditions(pod: Json) -> dict[str, str]:
     return {entry["type"]: entry["status"] for entry in pod["status"]["conditions"]}
 
 
-def test_a_pod_that_succeeds(node: "Node") -> None:
+def test_a_pod_that_succeeds(node: Node) -> None:
     name = node.run("echo out; printf result > /dev/termination-log")
     pod = node.until_phase(name, "Succeeded")
     ended = state(pod)["terminated"]
@@ -43,27 +40,27 @@ def test_a_pod_that_succeeds(node: "Node") -> None:
     assert node.until_event(name, "Started") == "Started container c0"
 
 
-def test_a_pod_that_runs_is_ready(node: "Node") -> None:
+def test_a_pod_that_runs_is_ready(node: Node) -> None:
     name = node.run("exec sleep 60", "exec sleep 60")
     pod = node.until_phase(name, "Running")
     assert set(conditions(pod).values()) == {"True"}
     assert [entry["ready"] for entry in pod["status"]["containerStatuses"]] == [True, True]
 
 
-def test_one_failure_fails_the_pod_after_all_have_ended(node: "Node") -> None:
+def test_one_failure_fails_the_pod_after_all_have_ended(node: Node) -> None:
     name = node.run("exit 3", "sleep 0.3")
     pod = node.until_phase(name, "Failed")
     assert [state(pod, index)["terminated"]["exitCode"] for index in (0, 1)] == [3, 0]
 
 
-def test_an_image_brings_entrypoint_command_and_environment(node: "Node") -> None:
+def test_an_image_brings_entrypoint_command_and_environment(node: Node) -> None:
     name = node.run({"image": "greeter"}, {"image": "greeter", "args": ["you"]})
     node.until_phase(name, "Succeeded")
     assert node.logs(name, "-c", "c0") == "hello world\n"
     assert node.logs(name, "-c", "c1") == "hello you\n"
 
 
-def test_init_containers_run_one_after_the_other_before_the_rest(node: "Node") -> None:
+def test_init_containers_run_one_after_the_other_before_the_rest(node: Node) -> None:
     mounts = [{"name": "shared", "mountPath": "/shared"}]
     inits = [
         {"name": f"i{n}", "image": "host", "command": ["sh", "-c", f"sleep 0.1; echo {n} >> /shared/order"]}
@@ -78,14 +75,14 @@ def test_init_containers_run_one_after_the_other_before_the_rest(node: "Node") -
     assert node.logs(name) == "0\n1\n"
 
 
-def test_a_failed_init_container_fails_the_pod_and_nothing_else_runs(node: "Node") -> None:
+def test_a_failed_init_container_fails_the_pod_and_nothing_else_runs(node: Node) -> None:
     init = {"name": "i", "image": "host", "command": ["false"]}
     pod = node.until_phase(node.run("echo never", initContainers=[init]), "Failed")
     assert pod["status"]["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 1
     assert state(pod)["waiting"]["reason"] == "PodInitializing"
 
 
-def test_a_container_that_keeps_failing_is_restarted_with_back_off(node: "Node") -> None:
+def test_a_container_that_keeps_failing_is_restarted_with_back_off(node: Node) -> None:
     name = node.run("echo attempt; exit 5", restartPolicy="Always")
     pod = node.until(
         name,
@@ -101,13 +98,13 @@ def test_a_container_that_keeps_failing_is_restarted_with_back_off(node: "Node")
     assert "Back-off restarting failed container c0" in node.until_event(name, "BackOff")
 
 
-def test_on_failure_ends_with_the_first_success(node: "Node") -> None:
+def test_on_failure_ends_with_the_first_success(node: Node) -> None:
     name = node.run("[ -e ~/mark ] && exit 0; touch ~/mark; exit 1", restartPolicy="OnFailure")
     pod = node.until_phase(name, "Succeeded")
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 1
 
 
-def test_a_kill_from_outside_is_told_as_it_was(node: "Node") -> None:
+def test_a_kill_from_outside_is_told_as_it_was(node: Node) -> None:
     name = node.run("exec sleep 60.25")
     node.until_phase(name, "Running")
     (process,) = node.processes(name, "sleep 60.25")
@@ -116,33 +113,33 @@ def test_a_kill_from_outside_is_told_as_it_was(node: "Node") -> None:
     assert (ended["exitCode"], ended["signal"], ended["reason"]) == (137, 9, "Error")
 
 
-def test_what_cannot_be_started_says_so(node: "Node") -> None:
+def test_what_cannot_be_started_says_so(node: Node) -> None:
     name = node.run({"image": "host", "command": ["no-such-program"]})
     ended = state(node.until_phase(name, "Failed"))["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (128, "StartError")
     assert "no-such-program" in ended["message"]
 
 
-def test_descendants_end_with_their_container(node: "Node") -> None:
+def test_descendants_end_with_their_container(node: Node) -> None:
     name = node.run("setsid sleep 60.5 & (setsid sleep 60.5 &) ; sleep 60.5 & sleep 0.3; exit 0")
     node.until_phase(name, "Succeeded")
     assert node.processes(name, "sleep 60.5") == []
 
 
-def test_the_last_lines_of_the_log_stand_in_for_a_message(node: "Node") -> None:
+def test_the_last_lines_of_the_log_stand_in_for_a_message(node: Node) -> None:
     container = {"image": "host", "command": ["sh", "-c", "echo oh no; exit 1"]}
     name = node.run({**container, "terminationMessagePolicy": "FallbackToLogsOnError"})
     assert state(node.until_phase(name, "Failed"))["terminated"]["message"] == "oh no\n"
 
 
-def test_a_deadline_ends_the_pod(node: "Node") -> None:
+def test_a_deadline_ends_the_pod(node: Node) -> None:
     name = node.run("exec sleep 60", activeDeadlineSeconds=1)
     pod = node.until_phase(name, "Failed")
     assert pod["status"]["reason"] == "DeadlineExceeded"
     node.until(name, lambda pod: state(pod)["terminated"]["signal"] == 15)
 
 
-def test_deletion_lets_the_container_end_itself(node: "Node") -> None:
+def test_deletion_lets_the_container_end_itself(node: Node) -> None:
     name = node.run("trap 'sleep 0.2; exit 0' TERM; echo up; while :; do sleep 0.05; done")
     node.until(name, lambda _: node.logs(name) == "up\n")
     node.delete(name, 10)
@@ -151,7 +148,7 @@ def test_deletion_lets_the_container_end_itself(node: "Node") -> None:
     assert node.until_event(name, "Killing") == "Stopping container c0"
 
 
-def test_deletion_kills_what_does_not_end_itself(node: "Node") -> None:
+def test_deletion_kills_what_does_not_end_itself(node: Node) -> None:
     name = node.run("trap '' TERM; echo up; while :; do sleep 0.05; done", terminationGracePeriodSeconds=1)
     node.until(name, lambda _: node.logs(name) == "up\n")
     started = time.monotonic()
@@ -161,7 +158,7 @@ def test_deletion_kills_what_does_not_end_itself(node: "Node") -> None:
     assert node.processes(name, "sh") == []
 
 
-def test_a_second_deletion_can_shorten_the_grace(node: "Node") -> None:
+def test_a_second_deletion_can_shorten_the_grace(node: Node) -> None:
     name = node.run("trap '' TERM; echo up; while :; do sleep 0.05; done", terminationGracePeriodSeconds=60)
     node.until(name, lambda _: node.logs(name) == "up\n")
     node.delete(name)
@@ -169,7 +166,7 @@ def test_a_second_deletion_can_shorten_the_grace(node: "Node") -> None:
     node.until_gone(name, 5)
 
 
-def test_a_forced_deletion_kills_at_once(node: "Node") -> None:
+def test_a_forced_deletion_kills_at_once(node: Node) -> None:
     name = node.run("trap '' TERM; echo up; sleep 60.75")
     node.until(name, lambda _: node.logs(name) == "up\n")
     node.cluster.kubectl("delete", "pod", name, "--force", "--grace-period=0")
@@ -179,7 +176,7 @@ def test_a_forced_deletion_kills_at_once(node: "Node") -> None:
         time.sleep(0.02)
 
 
-def test_a_finalizer_keeps_the_pod_in_its_last_state(node: "Node") -> None:
+def test_a_finalizer_keeps_the_pod_in_its_last_state(node: Node) -> None:
     name = node.run("exec sleep 60", metadata={"finalizers": ["example.org/hold"]})
     node.until_phase(name, "Running")
     node.delete(name, 1)
@@ -189,7 +186,7 @@ def test_a_finalizer_keeps_the_pod_in_its_last_state(node: "Node") -> None:
     node.until_gone(name)
 
 
-def test_what_is_not_supported_is_refused_by_name(node: "Node") -> None:
+def test_what_is_not_supported_is_refused_by_name(node: Node) -> None:
     name = node.run(
         {"image": "host", "command": ["true"], "lifecycle": {"preStop": {"exec": {"command": ["true"]}}}},
         hostNetwork=True,
@@ -204,7 +201,7 @@ def test_what_is_not_supported_is_refused_by_name(node: "Node") -> None:
     node.until_gone(name)
 
 
-def test_an_unknown_image_waits_until_it_is_known(node: "Node") -> None:
+def test_an_unknown_image_waits_until_it_is_known(node: Node) -> None:
     name = node.run({"image": "later", "command": ["true"]})
     waiting = state(node.until(name, lambda pod: state(pod)["waiting"]["reason"] == "ImagePullBackOff"))["waiting"]
     assert "known images: greeter, host" in waiting["message"]
@@ -216,7 +213,7 @@ def test_an_unknown_image_waits_until_it_is_known(node: "Node") -> None:
     node.until_phase(name, "Succeeded")
 
 
-def test_probes_decide_on_readiness_and_life(node: "Node") -> None:
+def test_probes_decide_on_readiness_and_life(node: Node) -> None:
     quick = {"periodSeconds": 1, "failureThreshold": 1}
     name = node.run(
         {
@@ -242,7 +239,7 @@ def test_probes_decide_on_readiness_and_life(node: "Node") -> None:
     assert "failed liveness probe" in node.until_event(name, "Killing")
 
 
-def test_a_server_is_probed_at_the_address_of_its_pod(node: "Node") -> None:
+def test_a_server_is_probed_at_the_address_of_its_pod(node: Node) -> None:
     serve = 'exec python3 -m http.server --bind "$IP" 8080'
     name = node.run(
         {
@@ -257,13 +254,13 @@ def test_a_server_is_probed_at_the_address_of_its_pod(node: "Node") -> None:
     node.until(name, lambda pod: conditions(pod)["Ready"] == "True")
 
 
-def test_many_pods_at_once(node: "Node") -> None:
+def test_many_pods_at_once(node: Node) -> None:
     names = [node.run("exit 0") for _ in range(40)]
     for name in names:
         node.until_phase(name, "Succeeded")
 
 
-def test_an_api_server_that_is_away_loses_nothing(node: "Node") -> None:
+def test_an_api_server_that_is_away_loses_nothing(node: Node) -> None:
     """A pod that ends meanwhile is shown with its true end once the server is back, one that was deleted is gone."""
     name = node.run("sleep 1; printf kept > /dev/termination-log; exit 4")
     deleted = [node.run("trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.05; done") for _ in range(5)]
@@ -282,7 +279,7 @@ def test_an_api_server_that_is_away_loses_nothing(node: "Node") -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_pods_end_with_the_node_and_it_says_so_when_it_is_back(node: "Node", number: signal.Signals) -> None:
+def test_pods_end_with_the_node_and_it_says_so_when_it_is_back(node: Node, number: signal.Signals) -> None:
     """Also a process that left its container's session, which no parent's death reaches."""
     once = node.run("(setsid sleep 61.25 &); exec sleep 61.25")
     always = node.run("exec sleep 61.5", restartPolicy="Always")
@@ -304,7 +301,7 @@ def test_pods_end_with_the_node_and_it_says_so_when_it_is_back(node: "Node", num
     assert os.listdir(node.cluster.state_dir / "node" / "pods")  # noqa: PTH208 - only whether there is any
 
 
-def test_a_job_completes(node: "Node") -> None:
+def test_a_job_completes(node: Node) -> None:
     """The job controller follows what the node says, retries included."""
     script = 'case "$JOB_COMPLETION_INDEX" in 0) exit 0;; *) [ -e /data/x ] && exit 0; touch /data/x; exit 1;; esac'
     mounts = [{"name": "data", "mountPath": "/data"}]

@@ -3,19 +3,16 @@
 import http.client
 import ssl
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
+from node_under_test import Node
 
 from local_cluster.node.k8s import parse_time
-
-if TYPE_CHECKING:
-    from conftest import Node
 
 pytestmark = pytest.mark.cluster
 
 
-def test_logs_and_their_options(node: "Node") -> None:
+def test_logs_and_their_options(node: Node) -> None:
     name = node.run("echo one; echo two >&2; sleep 1.2; echo three; printf four")
     node.until_phase(name, "Succeeded")
     assert node.logs(name) == "one\ntwo\nthree\nfour"
@@ -30,19 +27,19 @@ def test_logs_and_their_options(node: "Node") -> None:
     assert [line.split(" ")[1] for line in after] == ["one", "two", "three", "four"]
 
 
-def test_logs_of_one_stream_and_since_a_while(node: "Node") -> None:
+def test_logs_of_one_stream_and_since_a_while(node: Node) -> None:
     name = node.run("echo old; sleep 3; echo new")
     node.until_phase(name, "Succeeded")
     assert node.logs(name, "--since=2s") == "new\n"
 
 
-def test_following_ends_with_the_container(node: "Node") -> None:
+def test_following_ends_with_the_container(node: Node) -> None:
     name = node.run("for i in 1 2 3; do echo $i; sleep 0.2; done")
     node.until_phase(name, "Running")
     assert node.logs(name, "-f") == "1\n2\n3\n"
 
 
-def test_there_is_no_log_before_the_start_and_no_previous_one_before_a_restart(node: "Node") -> None:
+def test_there_is_no_log_before_the_start_and_no_previous_one_before_a_restart(node: Node) -> None:
     waits = node.run({"image": "unknown", "command": ["true"]})
     node.until(waits, lambda pod: pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ErrImagePull")
     refused = node.cluster.kubectl("logs", waits, check=False)
@@ -55,7 +52,7 @@ def test_there_is_no_log_before_the_start_and_no_previous_one_before_a_restart(n
 
 
 @pytest.mark.parametrize("verb", ["exec", "attach", "port-forward"])
-def test_what_needs_a_container_runtime_is_refused_in_words(node: "Node", verb: str) -> None:
+def test_what_needs_a_container_runtime_is_refused_in_words(node: Node, verb: str) -> None:
     name = node.run("sleep 60")
     node.until_phase(name, "Running")
     rest = {"exec": ("--", "true"), "attach": (), "port-forward": ("0:80",)}[verb]
@@ -67,7 +64,7 @@ def test_what_needs_a_container_runtime_is_refused_in_words(node: "Node", verb: 
     assert "not supported by this node" in refused.stderr
 
 
-def test_only_the_api_server_is_served(node: "Node") -> None:
+def test_only_the_api_server_is_served(node: Node) -> None:
     found = node.get(f"/api/v1/nodes/{node.cluster.blueprint.node_name}")
     port = found["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
     who = node.cluster.blueprint.identities

@@ -4,12 +4,9 @@ import base64
 import json
 import sys
 import uuid
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from conftest import Json, Node
+from node_under_test import Json, Node
 
 pytestmark = pytest.mark.cluster
 
@@ -33,14 +30,14 @@ def named(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
-def reading(node: "Node", script: str, *, volumes: "list[Json]", **container: object) -> str:
+def reading(node: Node, script: str, *, volumes: list[Json], **container: object) -> str:
     """A pod that runs the script with every volume mounted at `/<its name>`."""
     mounts = [{"name": volume["name"], "mountPath": f"/{volume['name']}"} for volume in volumes]
     command = {"image": "host", "command": ["sh", "-c", script], "volumeMounts": mounts, **container}
     return node.run(command, volumes=volumes)
 
 
-def test_config_maps_secrets_and_empty_directories_are_mounted(node: "Node") -> None:
+def test_config_maps_secrets_and_empty_directories_are_mounted(node: Node) -> None:
     settings, login = named("settings"), named("login")
     node.create("configmaps", {"metadata": {"name": settings}, "data": {"a": "1", "b": "2"}})
     node.create("secrets", {"metadata": {"name": login}, "stringData": {"password": "p"}})
@@ -59,7 +56,7 @@ def test_config_maps_secrets_and_empty_directories_are_mounted(node: "Node") -> 
     assert node.logs(name) == "122400\np"
 
 
-def test_a_sub_path_shows_a_part_of_a_volume(node: "Node") -> None:
+def test_a_sub_path_shows_a_part_of_a_volume(node: Node) -> None:
     settings = named("settings")
     node.create("configmaps", {"metadata": {"name": settings}, "data": {"a": "file"}})
     container = {
@@ -77,14 +74,14 @@ def test_a_sub_path_shows_a_part_of_a_volume(node: "Node") -> None:
     assert node.logs(name) == "filedir"
 
 
-def test_a_pod_can_use_the_api_with_its_default_token(node: "Node") -> None:
+def test_a_pod_can_use_the_api_with_its_default_token(node: Node) -> None:
     folder = "/var/run/secrets/kubernetes.io/serviceaccount"
     name = node.run({"image": "host", "command": [sys.executable, "-c", _ASK_THE_API, folder]})
     node.until_phase(name, "Succeeded")
     assert node.logs(name) == "default system:serviceaccount:default:default\n"
 
 
-def test_a_projected_token_has_its_audience_and_is_bound_to_the_pod(node: "Node") -> None:
+def test_a_projected_token_has_its_audience_and_is_bound_to_the_pod(node: Node) -> None:
     sources = [
         {"serviceAccountToken": {"audience": "operator", "expirationSeconds": 600, "path": "token"}},
         {"downwardAPI": {"items": [{"path": "own", "fieldRef": {"fieldPath": "metadata.uid"}}]}},
@@ -101,7 +98,7 @@ def test_a_projected_token_has_its_audience_and_is_bound_to_the_pod(node: "Node"
     assert claims["kubernetes.io"]["pod"]["uid"] == uid
 
 
-def test_changes_reach_the_files_of_a_running_pod(node: "Node") -> None:
+def test_changes_reach_the_files_of_a_running_pod(node: Node) -> None:
     settings = named("settings")
     node.create("configmaps", {"metadata": {"name": settings}, "data": {"a": "old"}})
     annotations = {"path": "note", "fieldRef": {"fieldPath": "metadata.annotations['note']"}}
@@ -128,7 +125,7 @@ def test_changes_reach_the_files_of_a_running_pod(node: "Node") -> None:
     node.until_phase(name, "Succeeded")
 
 
-def test_a_container_waits_for_the_objects_its_variables_come_from(node: "Node") -> None:
+def test_a_container_waits_for_the_objects_its_variables_come_from(node: Node) -> None:
     settings = named("settings")
     name = node.run(
         {
@@ -149,7 +146,7 @@ def test_a_container_waits_for_the_objects_its_variables_come_from(node: "Node")
     assert node.logs(name) == "there\n"
 
 
-def test_a_pod_waits_for_the_objects_its_volumes_come_from(node: "Node") -> None:
+def test_a_pod_waits_for_the_objects_its_volumes_come_from(node: Node) -> None:
     login = named("login")
     name = reading(node, "cat /s/a", volumes=[{"name": "s", "secret": {"secretName": login}}])
     assert f'secret "{login}" not found' in node.until_event(name, "FailedMount")
