@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -23,6 +23,9 @@ from crawl_api.worker_protocol import (
     progress_path,
     results_path,
 )
+
+patient = settings(deadline=None)
+"""Machines are shared: an example may take its time."""
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -182,6 +185,7 @@ def test_a_text_too_long_is_cut_not_refused(length: int) -> None:
     assert message.endswith("…") is (length > 1024)
 
 
+@patient
 @given(st.text(max_size=3000))
 def test_any_text_is_stored_and_read_back_the_same(text: str) -> None:
     error = JobError(code="X", message=text, url=f"https://{text}", details={"words": text}, time=NOW)
@@ -240,6 +244,7 @@ WIDEST = "\U0001f600" * 1024
 """Four bytes a character, as many as a message may have: a whole termination message by itself."""
 
 
+@patient
 @given(OUTCOMES)
 @example(
     Outcome(

@@ -29,6 +29,9 @@ from crawl_operator.decide.capacity import admit
 from crawl_operator.decide.crawljob import decide
 from crawl_operator.decide.model import Admission, BatchJob, Job, Observation, Plan, StartWorker, WorkerPod
 
+patient = settings(deadline=None)
+"""Machines are shared: an example may take its time."""
+
 MOVES = {
     Phase.PENDING: {Phase.PROCESSING, Phase.FAILED, Phase.CANCELLED},
     Phase.DELAYED: {Phase.PENDING, Phase.FAILED, Phase.CANCELLED},
@@ -135,6 +138,7 @@ def carried_out(observation: Observation, plan: Plan) -> Observation:
     return observation
 
 
+@patient
 @given(observations())
 def test_a_plan_carried_out_leaves_nothing_to_do(case: tuple[Observation, datetime]) -> None:
     """Else the operator would write without end. Only the wish to look again later may stay."""
@@ -145,6 +149,7 @@ def test_a_plan_carried_out_leaves_nothing_to_do(case: tuple[Observation, dateti
     assert again.actions == ()
 
 
+@patient
 @given(observations(), st.randoms())
 def test_the_order_in_which_children_are_seen_does_not_matter(
     case: tuple[Observation, datetime], shuffle: random.Random
@@ -155,6 +160,7 @@ def test_the_order_in_which_children_are_seen_does_not_matter(
     assert decide(replace(observation, pods=tuple(shuffled)), POLICY, now) == decide(observation, POLICY, now)
 
 
+@patient
 @given(observations())
 def test_every_move_is_an_allowed_one(case: tuple[Observation, datetime]) -> None:
     """A start that nobody saw is told with the end: both moves are then one write, and the start time is in it."""
@@ -170,6 +176,7 @@ def test_every_move_is_an_allowed_one(case: tuple[Observation, datetime]) -> Non
     assert status.phase in MOVES[before]
 
 
+@patient
 @given(observations())
 def test_progress_never_falls_and_is_100_only_at_a_good_end(case: tuple[Observation, datetime]) -> None:
     observation, now = case
@@ -182,6 +189,7 @@ def test_progress_never_falls_and_is_100_only_at_a_good_end(case: tuple[Observat
     assert (status.progress.percent == 100) is good
 
 
+@patient
 @given(observations())
 def test_a_finished_job_says_so_in_every_place(case: tuple[Observation, datetime]) -> None:
     """Phase, end time, result, last attempt and conditions are written together or not at all."""
@@ -201,6 +209,7 @@ def test_a_finished_job_says_so_in_every_place(case: tuple[Observation, datetime
         assert status.started_at <= status.completed_at
 
 
+@patient
 @given(observations())
 def test_a_status_survives_the_way_to_the_api_server_and_back(case: tuple[Observation, datetime]) -> None:
     """What is written is valid by the API's own models, and nothing of it is lost."""
@@ -211,6 +220,7 @@ def test_a_status_survives_the_way_to_the_api_server_and_back(case: tuple[Observ
         assert status.updated_at == now
 
 
+@patient
 @given(st.integers(1, 20), st.integers(0, 20), st.integers(0, 20))
 def test_a_place_is_granted_exactly_if_those_ahead_leave_one(limit: int, running: int, ahead: int) -> None:
     admission = admit(running=running, limit=limit, ahead=ahead)

@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawl_operator.patch import merge_patch
+
+patient = settings(deadline=None)
+"""Machines are shared: an example may take its time."""
 
 SCALARS = st.text(max_size=3) | st.integers(2, 9) | st.booleans()
 VALUES = st.recursive(
@@ -30,11 +33,13 @@ def apply(target: Any, patch: Any) -> Any:
     return result
 
 
+@patient
 @given(OBJECTS, OBJECTS)
 def test_the_patch_turns_one_object_into_the_other(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert apply(before, merge_patch(before, after)) == after
 
 
+@patient
 @given(OBJECTS)
 def test_nothing_changed_is_nothing_sent(value: dict[str, Any]) -> None:
     assert merge_patch(value, value) == {}
