@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from crawl_api.base import SpecModel, Url
+from crawl_api.base import SpecModel, Time, Url
 
 URL_RULE = {
     "rule": "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''",
@@ -133,6 +133,21 @@ class ExtractOptions(SpecModel):
     """Named values to take from each page."""
 
 
+class RetryOptions(SpecModel):
+    """When a failed attempt is repeated: after initial * multiplier^(n-1) seconds for the nth, at most the maximum."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """Attempts in all; those that the cluster itself ended (a lost node, an eviction) do not count."""
+    initial_delay_seconds: Annotated[int, Field(ge=0, le=86400)] = 30
+    """Pause after the first failed attempt."""
+    backoff_multiplier: Annotated[float, Field(ge=1, le=10)] = 2
+    """How much longer each pause is than the one before."""
+    max_delay_seconds: Annotated[int, Field(ge=0, le=86400)] = 300
+    """Longest pause; only a site's Retry-After may make it longer."""
+    jitter: bool = True
+    """Add up to a tenth, the same for the same job and attempt, so that jobs do not retry in step."""
+
+
 class CrawlJobSpec(SpecModel):
     """What is to be crawled, and how."""
 
@@ -150,8 +165,16 @@ class CrawlJobSpec(SpecModel):
     """What is taken from each page."""
     priority: Priority = Priority.NORMAL
     """Order of service when capacity is short. It may change until the job runs."""
+    retry: RetryOptions = RetryOptions()
+    """What happens after a failed attempt."""
     timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
     """Time limit of one attempt. What is done by then is kept."""
+    scheduled_at: Time | None = None
+    """Not before this time; the job is Delayed until then."""
+    suspend: bool = False
+    """While true, nothing runs: a running worker hands back what it has, and another goes on from there later."""
+    cancel: bool = False
+    """True ends the job for good; a running worker is stopped first. Finished jobs stay as they are."""
     metadata: Annotated[dict[str, Any], Field(max_length=64)] = {}
     """Any JSON, for the user's own purposes: returned unchanged, without effect on the crawl."""
 

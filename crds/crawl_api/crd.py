@@ -10,9 +10,9 @@ from crawl_api.names import GROUP, KIND, MAX_JOB_NAME, PLURAL, VERSION
 from crawl_api.schema import Schema, structural
 from crawl_api.status import ConditionStatus, ConditionType, CrawlJobStatus, Phase
 
-MUTABLE: Final = frozenset({"priority", "metadata"})
-"""Fields of the spec that may change after creation: `priority` until the job runs, and `metadata`, which no rule can
-look into (CEL does not see fields of unknown type) and which has no effect on the crawl."""
+MUTABLE: Final = frozenset({"priority", "metadata", "suspend", "cancel"})
+"""Fields of the spec that may change after creation: `priority` until the job runs, the levers, and `metadata`, which
+no rule can look into (CEL does not see fields of unknown type) and which has no effect on the crawl."""
 
 WAITING: Final = (Phase.PENDING, Phase.DELAYED, Phase.SUSPENDED)
 

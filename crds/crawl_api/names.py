@@ -17,6 +17,19 @@ LABEL_PRIORITY: Final = f"{GROUP}/priority"
 ANNOTATION_ASSIGNMENT: Final = f"{GROUP}/assignment"
 """On a worker pod: the JSON of its `Assignment`, which the pod reads as a downward-API file."""
 
+ANNOTATION_RETRY_COUNT: Final = f"{GROUP}/retry-count"
+ANNOTATION_NEXT_RETRY: Final = f"{GROUP}/next-retry-at"
+ANNOTATION_LAST_FAILURE: Final = f"{GROUP}/last-failure-reason"
+ANNOTATION_DEAD_LETTER: Final = f"{GROUP}/dead-letter"
+"""Also a label, for selectors."""
+ANNOTATION_DEAD_LETTER_REASON: Final = f"{GROUP}/dead-letter-reason"
+ANNOTATION_DEAD_LETTER_AT: Final = f"{GROUP}/dead-letter-at"
+
+ANNOTATION_REQUEUE: Final = f"{GROUP}/requeue"
+"""A person's lever: each new value runs a finished job again. The operator never touches it."""
+ANNOTATION_CANCEL: Final = f"{GROUP}/cancel"
+"""A person's lever: `true` is `spec.cancel` without a change of the spec, which Git would undo."""
+
 TOKEN_AUDIENCE: Final = "crawl-operator"  # noqa: S105 - a name, not a secret
 """The audience of the workers' projected tokens: useless on the Kubernetes API, accepted by the operator alone."""
 

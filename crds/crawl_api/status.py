@@ -10,6 +10,9 @@ from crawl_api.base import ApiModel, Count, LongText, ShortText, Time, Url, clip
 MAX_ERRORS: Final = 100
 """Errors kept in a status; `errorCount` counts them all."""
 MAX_ATTEMPTS: Final = 20
+"""Attempts described in a status; the oldest make room."""
+MAX_HISTORY: Final = 50
+MAX_REQUEUE: Final = 256
 
 
 class Phase(StrEnum):
@@ -148,6 +151,19 @@ class Attempt(ApiModel):
     """Why it failed."""
 
 
+class Move(ApiModel):
+    """One change of phase, for the audit trail."""
+
+    origin: Annotated[Phase, Field(alias="from")]
+    """The phase before."""
+    to: Phase
+    """The phase after."""
+    reason: Reason
+    """One word for machines."""
+    time: Time
+    """When it was written."""
+
+
 class Result(ApiModel):
     """Outcome and data of the last attempt."""
 
@@ -189,11 +205,19 @@ class CrawlJobStatus(ApiModel):
     progress: Progress = Progress()
     """How far the current attempt is."""
     retry_count: Count = 0
-    """Attempts after the first."""
+    """Failed attempts that were, or will be, repeated; part of the budget of `spec.retry.maxAttempts`."""
+    infrastructure_retries: Count = 0
+    """Attempts ended by the cluster and repeated; they have a budget of their own."""
+    next_retry_at: Time | None = None
+    """When the next attempt is due, while the job waits for it."""
+    requeued: Annotated[str, clipped(MAX_REQUEUE), Field(max_length=MAX_REQUEUE)] = ""
+    """The value of the requeue annotation that was last obeyed."""
     worker_id: ShortText = ""
     """The pod that runs, or last ran, the job."""
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=MAX_ATTEMPTS)] = ()
     """Every execution, oldest first."""
+    requeued_after: Count = 0
+    """Number of the last attempt before the job was run again by a person; those after it belong together."""
     submitted_at: Time | None = None
     """When the job was accepted."""
     updated_at: Time | None = None
@@ -216,6 +240,9 @@ class CrawlJobStatus(ApiModel):
     """Outcome and data of the last attempt."""
     result_url: Annotated[str, StringConstraints(max_length=500), Field(alias="resultURL")] = ""
     """Where the whole result is stored."""
+
+    history: Annotated[tuple[Move, ...], Field(max_length=MAX_HISTORY)] = ()
+    """Changes of phase, oldest first, the latest 50."""
 
     def condition(self, kind: ConditionType) -> Condition | None:
         """Return the condition of that type, if it has been set."""

@@ -29,7 +29,10 @@ def progress_path(job_uid: str, attempt: int) -> str:
 
 
 def results_path(job_uid: str, attempt: int) -> str:
-    """PUT the records (JSON Lines) here, streamed; 201 with a `StoredResult`."""
+    """PUT the records (JSON Lines) here, streamed; 201 with a `StoredResult`.
+
+    GET answers 200 with the records of the attempts before, or 204 if they stored none.
+    """
     return f"/v1/attempts/{job_uid}/{attempt}/results"
 
 
@@ -108,6 +111,10 @@ class Outcome(ApiModel):
     bytes: Count = 0
     errors: Annotated[tuple[JobError, ...], Field(max_length=MAX_ERRORS)] = ()
     error_count: Count = 0
+    retryable: Count = 0
+    """How many of the failed pages another attempt could bring."""
+    retry_after_seconds: Count = 0
+    """The longest pause that a site asked for before another try."""
     failure: AttemptFailure | None = None
     stored: StoredResult | None = None
     items: Count = 0

@@ -145,6 +145,28 @@ class Kube:
         path = resource.path(namespace, name, "status")
         return await self._call("PATCH", path, body=body, content_type="application/merge-patch+json")
 
+    async def patch_metadata(
+        self, resource: Resource, namespace: str, name: str, version: int, metadata: Object
+    ) -> Object:
+        """Merge labels and annotations into an object, if it is still at that version; None removes one.
+
+        Raises:
+            ConflictError: it is not; nothing was written.
+        """
+        body = {"metadata": {"resourceVersion": str(version), **metadata}}
+        path = resource.path(namespace, name)
+        return await self._call("PATCH", path, body=body, content_type="application/merge-patch+json")
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete this very object, and then what it owns; it may take its grace period to go.
+
+        Raises:
+            NotFoundError: it is gone.
+            ConflictError: an object of that name is there, but it is another.
+        """
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        await self._call("DELETE", resource.path(namespace, name), body=body)
+
     async def list(
         self, resource: Resource, namespace: str | None, *, selector: str = "", metadata_only: bool = False
     ) -> AsyncIterator[Object]:

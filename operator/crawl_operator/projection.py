@@ -6,9 +6,18 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from crawl_api.base import printable
 from crawl_api.crawljob import Priority
-from crawl_api.names import LABEL_ATTEMPT, LABEL_JOB, LABEL_JOB_UID, WORKER_CONTAINER
-from crawl_api.status import CrawlJobStatus, Phase
+from crawl_api.names import (
+    ANNOTATION_CANCEL,
+    ANNOTATION_REQUEUE,
+    LABEL_ATTEMPT,
+    LABEL_JOB,
+    LABEL_JOB_UID,
+    WORKER_CONTAINER,
+)
+from crawl_api.status import MAX_REQUEUE, CrawlJobStatus, Phase
+from crawl_operator.decide.marks import OWN, marks_of
 from crawl_operator.decide.model import BatchJob, Job, JobKey, WorkerPod
 
 Json = Mapping[str, Any]
@@ -19,9 +28,12 @@ _NO_TIME: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 def job_of(body: Json) -> Job:
     """Project a CrawlJob."""
     meta = body["metadata"]
-    status = body.get("status") or {}
-    phase = Phase(status.get("phase", Phase.PENDING))
-    live = not phase.terminal
+    phase = Phase((body.get("status") or {}).get("phase", Phase.PENDING))
+    status = _status(body.get("status") or {}, phase)
+    annotations = meta.get("annotations") or {}
+    marks = {name: value for name, value in annotations.items() if name in OWN}
+    requeue = _repeatable(annotations.get(ANNOTATION_REQUEUE, ""))
+    settled = phase.terminal and marks == marks_of(status) and requeue == status.requeued
     return Job(
         key=JobKey(meta["namespace"], meta["name"]),
         uid=meta["uid"],
@@ -31,9 +43,18 @@ def job_of(body: Json) -> Job:
         priority=Priority((body.get("spec") or {}).get("priority", Priority.NORMAL)),
         phase=phase,
         deleting="deletionTimestamp" in meta,
-        spec=dict(body["spec"]) if live else {},
-        status=_status(status, phase) if live else CrawlJobStatus(phase=phase),
+        spec={} if settled else dict(body["spec"]),
+        status=CrawlJobStatus(phase=phase) if settled else status,
+        requeue=requeue,
+        cancel=annotations.get(ANNOTATION_CANCEL, "").lower() == "true",
+        marks=marks,
+        settled=settled,
     )
+
+
+def _repeatable(text: str) -> str:
+    """Return an annotation's value as a status can repeat it."""
+    return printable(text)[:MAX_REQUEUE]
 
 
 def pod_of(body: Json) -> WorkerPod:

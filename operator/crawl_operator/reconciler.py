@@ -2,17 +2,31 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from crawl_api.crawljob import CrawlJobSpec
+from crawl_api.names import ANNOTATION_DEAD_LETTER
 from crawl_api.status import CrawlJobStatus, Execution, Phase
 from crawl_operator import events
 from crawl_operator.decide.capacity import admit
 from crawl_operator.decide.crawljob import decide, newest
-from crawl_operator.decide.model import Admission, Job, JobKey, Observation, Plan, RecordEvent, StartWorker
+from crawl_operator.decide.model import (
+    Admission,
+    BatchJob,
+    Child,
+    Job,
+    JobKey,
+    Mark,
+    Observation,
+    Plan,
+    RecordEvent,
+    StartWorker,
+    StopWorker,
+    WorkerPod,
+)
 from crawl_operator.kube import (
     BATCH_JOBS,
     CRAWLJOBS,
@@ -93,7 +107,7 @@ class Reconciler:
     async def reconcile(self, key: JobKey) -> float | None:
         """Bring one job a step further; return in how many seconds to look again, if by the clock."""
         job = self._store.job(key)
-        if job is None or job.deleting or job.phase.terminal:
+        if job is None or job.deleting or job.settled:
             return None
         observation = await self._observe(job)
         plan = decide(observation, self._policy, self._clock())
@@ -101,10 +115,10 @@ class Reconciler:
         return await self._act(observation, plan)
 
     async def _observe(self, job: Job) -> Observation:
-        pods, batch_jobs = self._store.children(job)
+        pods, batch_jobs = self._children(job)
         if not pods and not batch_jobs and job.phase is Phase.PROCESSING:
             await self._look_for_children(job)  # before a worker is called lost, the API server is asked
-            pods, batch_jobs = self._store.children(job)
+            pods, batch_jobs = self._children(job)
         pod = newest(pods)
         worker = pod.name if pod is not None and pod.ended else job.status.worker_id if pod is None else ""
         return Observation(
@@ -115,6 +129,12 @@ class Reconciler:
             outcome=await self._results.outcome(job.key, job.uid, worker) if worker else None,
             admission=self._admission(job),
         )
+
+    def _children(self, job: Job) -> tuple[tuple[WorkerPod, ...], tuple[BatchJob, ...]]:
+        """Return the children of the attempt that is not over."""
+        pods, batch_jobs = self._store.children(job)
+        over = job.attempts_over
+        return tuple(pod for pod in pods if pod.attempt > over), tuple(job for job in batch_jobs if job.attempt > over)
 
     def _admission(self, job: Job) -> Admission:
         places = self._store.places
@@ -130,6 +150,10 @@ class Reconciler:
             match action:
                 case StartWorker():
                     await self._start_worker(observation, action)
+                case StopWorker():
+                    await self._stop_worker(job, action.child)
+                case Mark():
+                    await self._mark(job, action.marks)
                 case RecordEvent():
                     await events.post(self._kube, job, action, self._clock())
         return plan.requeue_after
@@ -147,6 +171,36 @@ class Reconciler:
         self._store.put_job(job_of(body))
         if status.phase is not job.phase:
             _log.info("%s: %s → %s", job.key, job.phase, status.phase)
+
+    async def _mark(self, job: Job, marks: Mapping[str, str]) -> None:
+        """Make these the operator's annotations on the job; the dead-letter one is a label too, for selectors."""
+        current = self._store.job(job.key)
+        if current is None or current.uid != job.uid:
+            return
+        annotations = dict.fromkeys(current.marks.keys() - marks.keys()) | dict(marks)
+        metadata: Object = {"annotations": annotations}
+        if ANNOTATION_DEAD_LETTER in annotations:
+            metadata["labels"] = {ANNOTATION_DEAD_LETTER: annotations[ANNOTATION_DEAD_LETTER]}
+        try:
+            body = await self._kube.patch_metadata(
+                CRAWLJOBS, job.key.namespace, job.key.name, current.version, metadata
+            )
+        except ConflictError:
+            await self._read_again(job)
+            raise
+        except NotFoundError:
+            self._store.remove_job(job.key, job.uid)
+            return
+        self._store.put_job(job_of(body))
+
+    async def _stop_worker(self, job: Job, child: Child) -> None:
+        resource = PODS if isinstance(child, WorkerPod) else BATCH_JOBS
+        try:
+            await self._kube.delete(resource, job.key.namespace, child.name, child.uid)
+        except (NotFoundError, ConflictError):
+            self._store.remove_child(job.key, child.uid)
+        else:
+            _log.info("%s: %s is being ended", job.key, child.name)
 
     async def _start_worker(self, observation: Observation, action: StartWorker) -> None:
         """Create an attempt's child, or adopt the one that an earlier, unanswered try has made."""
@@ -178,7 +232,7 @@ class Reconciler:
         await self._act(refused, decide(refused, self._policy, self._clock()))
 
     async def _look_for_children(self, job: Job) -> None:
-        for attempt in {each.number for each in job.status.attempts} or {1}:
+        for attempt in {each.number for each in job.status.attempts if each.number > job.attempts_over}:
             for resource in (PODS, BATCH_JOBS):
                 try:
                     body = await self._kube.get(resource, job.key.namespace, child_name(job, attempt))

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +73,11 @@ class ResultStore:
             StoreFullError: it cannot be written.
         """
         await self._put(_path(key, uid, pod, OUTCOME_FILE), outcome.model_dump_json(by_alias=True).encode())
+
+    def newest(self, key: JobKey, uid: str, pods: Iterable[str]) -> Path | None:
+        """Return the stored records of the first of these pods that has any."""
+        paths = (self._folder / _path(key, uid, pod, RESULTS_FILE) for pod in pods)
+        return next((path for path in paths if path.is_file()), None)
 
     async def outcome(self, key: JobKey, uid: str, pod: str) -> Outcome | None:
         """Return the outcome that a worker has stored; None if it has stored none that makes sense."""

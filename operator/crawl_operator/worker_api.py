@@ -33,7 +33,7 @@ _RETRY: Final = {"Retry-After": "1"}
 
 _M = TypeVar("_M", bound=BaseModel)
 
-Handler = Callable[[web.Request, Job, WorkerPod], Awaitable[web.Response]]
+Handler = Callable[[web.Request, Job, WorkerPod], Awaitable[web.StreamResponse]]
 
 
 class WorkerApi:
@@ -50,6 +50,7 @@ class WorkerApi:
         job_uid, attempt = "{job_uid:[0-9a-f-]{1,64}}", "{attempt:[0-9]{1,6}}"
         for method, path, handler in (
             ("POST", progress_path, self._progress),
+            ("GET", results_path, self._earlier_results),
             ("PUT", results_path, self._save_results),
             ("PUT", outcome_path, self._save_outcome),
         ):
@@ -58,8 +59,8 @@ class WorkerApi:
             application.router.add_route(method, route, self._for_worker(handler))
         return application
 
-    def _for_worker(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def checked(request: web.Request) -> web.Response:
+    def _for_worker(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def checked(request: web.Request) -> web.StreamResponse:
             job, pod = await self._worker(request)
             try:
                 return await handler(request, job, pod)
@@ -101,6 +102,13 @@ class WorkerApi:
     async def _progress(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
         self._store.put_report(job, await _read(request, ProgressReport, MAX_PROGRESS_BYTES))
         return web.Response(status=204)
+
+    async def _earlier_results(self, request: web.Request, job: Job, pod: WorkerPod) -> web.StreamResponse:
+        """Hand out what earlier attempts of this run have stored: the newest of them holds it all."""
+        first, last = job.status.requeued_after, pod.attempt
+        workers = [each.worker for each in reversed(job.status.attempts) if first < each.number < last]
+        path = self._results.newest(job.key, job.uid, workers)
+        return web.FileResponse(path) if path is not None else web.Response(status=204)
 
     async def _save_results(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
         stored = await self._results.save_results(job.key, job.uid, pod.name, _chunks(request))

@@ -17,10 +17,10 @@ from crawl_worker.errors import PageError
 from crawl_worker.extraction import invalid_selectors
 from crawl_worker.guard import Network
 from crawl_worker.handover import Handover, handover_seconds
-from crawl_worker.operator_client import OperatorClient
+from crawl_worker.operator_client import OperatorClient, RejectedError
 from crawl_worker.processors import PROCESSORS
 from crawl_worker.progress import Reporter
-from crawl_worker.records import Record, to_line
+from crawl_worker.records import Record, from_line, to_line
 from crawl_worker.settings import WorkerSettings
 from crawl_worker.spool import Spool, SpoolError
 from crawl_worker.tally import Ending, Tally
@@ -86,16 +86,16 @@ class Attempt:
                 return await self._conclude(client, None, _spool_failure(error))
             reporter = asyncio.create_task(Reporter(client, self.tally).run())
             try:
-                crawl_failure = await self._crawl_all(spool)
+                crawl_failure = await self._crawl_all(client, spool)
             finally:
                 reporter.cancel()
                 spool.close()
             return await self._conclude(client, spool, crawl_failure)
 
-    async def _crawl_all(self, spool: Spool) -> AttemptFailure | None:
+    async def _crawl_all(self, client: OperatorClient, spool: Spool) -> AttemptFailure | None:
         """Crawl until done, out of time or told to stop; return why the attempt failed, if it did."""
         try:
-            ending = await self._crawl_until_end(spool)
+            ending = await self._crawl_until_end(client, spool)
             if ending is Ending.TIMED_OUT:
                 self._give_up_unfinished(spool)
         except SpoolError as error:
@@ -105,8 +105,26 @@ class Attempt:
             return crash(error)
         return self.tally.judge(ending, self._job.timeout_seconds)
 
-    async def _crawl_until_end(self, spool: Spool) -> Ending:
-        self._crawl = asyncio.create_task(self._consume(spool))
+    async def _carry_over(self, client: OperatorClient, spool: Spool) -> None:
+        """Begin with the pages that earlier attempts have brought: only what failed is fetched again."""
+        try:
+            path = await client.earlier_records(self._settings.work_dir)
+        except RejectedError as error:
+            _LOG.warning(
+                "the results of earlier attempts cannot be had; all is fetched again", extra={"error": str(error)}
+            )
+            return
+        if path is None:
+            return
+        with path.open("rb") as lines:
+            for line in lines:
+                record = from_line(line)
+                if record is not None and record.error is None and record.url in self._unfinished:
+                    self._keep(spool, record)
+        _LOG.info("carried over", extra={"pages": self.tally.succeeded})
+
+    async def _crawl_until_end(self, client: OperatorClient, spool: Spool) -> Ending:
+        self._crawl = asyncio.create_task(self._consume(client, spool))
         if self.interrupted:
             self._crawl.cancel()
         done, _ = await asyncio.wait({self._crawl}, timeout=max(0.0, self._crawl_ends - time.monotonic()))
@@ -120,11 +138,16 @@ class Attempt:
         self._crawl.result()
         return Ending.FINISHED
 
-    async def _consume(self, spool: Spool) -> None:
+    async def _consume(self, client: OperatorClient, spool: Spool) -> None:
+        if self._job.attempt > 1:
+            await self._carry_over(client, spool)
+        if not self._unfinished:
+            return
         process = PROCESSORS[self._job.type]
+        rest = remaining(self._job, tuple(self._unfinished))
         async with (
             crawl_context(self._settings, self._job, self._networks) as context,
-            aclosing(process(self._job, context)) as records,
+            aclosing(process(rest, context)) as records,
         ):
             async for record in records:
                 self._keep(spool, record)
@@ -161,6 +184,13 @@ class Attempt:
             outcome = outcome.model_copy(update={"data": spool.records()})
         await self._handover.outcome(outcome)
         return outcome
+
+
+def remaining(job: Assignment, urls: tuple[str, ...]) -> Assignment:
+    """Return the job with only these of its URLs left to fetch."""
+    if job.batch is None:
+        return job
+    return job.model_copy(update={"batch": job.batch.model_copy(update={"urls": urls})})
 
 
 def crash(error: BaseException) -> AttemptFailure:

@@ -82,6 +82,34 @@ class OperatorClient:
         except TimeoutError:
             raise UnavailableError(f"no answer within {_PROGRESS_SECONDS:g} s") from None
 
+    async def earlier_records(self, directory: Path) -> Path | None:
+        """Fetch what earlier attempts have stored into a file, trying until it works or the caller's time is up.
+
+        Returns:
+            The file, of JSON Lines; None if they stored nothing.
+
+        Raises:
+            RejectedError: another try would be answered the same.
+        """
+        path = directory / "earlier.jsonl"
+
+        async def get() -> Path | None:
+            try:
+                async with self._session.get(
+                    self._base + self._results, headers=self._authorization(), allow_redirects=False
+                ) as response:
+                    _check(response.status, "" if response.ok else await response.text())
+                    if response.status == 204:
+                        return None
+                    with path.open("wb") as file:
+                        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                            file.write(chunk)
+                    return path
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                raise UnavailableError(f"{type(error).__name__}: {error}") from error
+
+        return await _persist(get, "earlier results", "fetch")
+
     async def store_results(self, spool: Spool) -> StoredResult:
         """Store all records, trying until it works or the caller's time is up.
 
@@ -121,22 +149,31 @@ class OperatorClient:
         if size is not None:
             headers["Content-Length"] = str(size)
         try:
-            # The token is short-lived: the kubelet renews the file, so it is read each time.
-            headers["Authorization"] = f"Bearer {self._token_file.read_text(encoding='ascii').strip()}"
+            headers |= self._authorization()
             async with self._session.request(
                 method, self._base + path, data=body, headers=headers, allow_redirects=False
             ) as response:
                 text = await response.text()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UnavailableError(f"{type(error).__name__}: {error}") from error
-        if 200 <= response.status < 300:
-            return text
-        message = f"answered {response.status}: {text[:200].strip()}"
-        if response.status >= 500 or response.status in _WORTH_RETRYING:
-            raise UnavailableError(message)
-        raise RejectedError(message)
+        _check(response.status, text)
+        return text
+
+    def _authorization(self) -> dict[str, str]:
+        # The token is short-lived: the kubelet renews the file, so it is read each time.
+        return {"Authorization": f"Bearer {self._token_file.read_text(encoding='ascii').strip()}"}
 
 
+def _check(status: int, text: str) -> None:
+    if 200 <= status < 300:
+        return
+    message = f"answered {status}: {text[:200].strip()}"
+    if status >= 500 or status in _WORTH_RETRYING:
+        raise UnavailableError(message)
+    raise RejectedError(message)
+
+
+_CHUNK_BYTES: Final = 256 << 10
 _JSON: Final = "application/json"
 _JSON_LINES: Final = "application/x-ndjson"
 
@@ -146,13 +183,13 @@ async def _file(spool: Spool) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _persist(put: Callable[[], Awaitable[_T]], what: str) -> _T:
+async def _persist(put: Callable[[], Awaitable[_T]], what: str, verb: str = "store") -> _T:
     """Try again and again, with growing pauses; the caller's time limit is what ends it."""
     delay = _FIRST_DELAY
     while True:
         try:
             return await put()
         except UnavailableError as error:
-            _LOG.warning("cannot store yet", extra={"what": what, "error": str(error)})
+            _LOG.warning("cannot %s yet", verb, extra={"what": what, "error": str(error)})
         await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
         delay = min(delay * 2, _MAX_DELAY)

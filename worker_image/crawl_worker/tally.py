@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Final
 
 from crawl_api.status import MAX_ERRORS, Cause, JobError
 from crawl_api.worker_protocol import AttemptFailure, Outcome, ProgressReport, StoredResult
 from crawl_worker.records import Record
+
+
+MAX_RETRY_AFTER: Final = 86400
+"""Seconds: no site may make a job wait for longer than a day."""
 
 
 class Ending(Enum):
@@ -27,7 +32,10 @@ class Tally:
     error_count: int = 0
     errors: list[JobError] = field(default_factory=list)
     """The first ones, oldest first."""
-    any_retryable: bool = False
+    retryable: int = 0
+    """Failed pages that another attempt could bring."""
+    retry_after: int = 0
+    """The longest pause that a site asked for, in seconds."""
 
     def add(self, record: Record) -> None:
         """Count one record."""
@@ -37,7 +45,9 @@ class Tally:
             return
         self.failed += 1
         self.error_count += 1
-        self.any_retryable = self.any_retryable or record.error.retryable
+        self.retryable += record.error.retryable
+        asked = record.error.details.get("retryAfter", "")
+        self.retry_after = max(self.retry_after, int(asked) if asked.isdecimal() else 0)
         if len(self.errors) < MAX_ERRORS:
             self.errors.append(record.error)
 
@@ -64,6 +74,8 @@ class Tally:
             bytes=self.bytes,
             errors=tuple(self.errors),
             error_count=self.error_count,
+            retryable=self.retryable,
+            retry_after_seconds=min(self.retry_after, MAX_RETRY_AFTER),
             failure=failure,
             stored=stored,
             items=items,
@@ -87,7 +99,7 @@ class Tally:
                 first = self.errors[0]
                 return AttemptFailure(
                     code="AllPagesFailed",
-                    cause=Cause.TRANSIENT if self.any_retryable else Cause.PERMANENT,
+                    cause=Cause.TRANSIENT if self.retryable else Cause.PERMANENT,
                     message=f"all {self.total} pages failed; the first: {first.code}: {first.message} ({first.url})",
                 )
         return None

@@ -1,49 +1,42 @@
 """The life of one CrawlJob: what to do next, read from top to bottom. The first step that applies decides."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.status import (
-    Attempt,
+    MAX_HISTORY,
     Cause,
     ConditionType,
     CrawlJobStatus,
-    Execution,
     JobError,
+    Move,
     Phase,
     Progress,
 )
 from crawl_api.worker_protocol import AttemptFailure, Outcome
 from crawl_operator.decide import failure as failures
+from crawl_operator.decide import waiting
 from crawl_operator.decide.conditions import Conditions
-from crawl_operator.decide.ending import Ending, finish
+from crawl_operator.decide.ending import Ending, close_attempt, finish, told_errors
+from crawl_operator.decide.marks import marks_of
 from crawl_operator.decide.model import (
     NOTHING,
     BatchJob,
+    Child,
+    Mark,
     Observation,
     Plan,
     Policy,
     RecordEvent,
     StartWorker,
+    StopWorker,
     WorkerPod,
 )
-from crawl_operator.decide.progress import progress_of
+from crawl_operator.decide.retry import Again, Over, verdict
+from crawl_operator.decide.running import accepted, precise, run, started
 from crawl_operator.decide.validation import problems, read_spec
-
-_HOLDS: Final = {
-    "Unschedulable": "PodUnschedulable",
-    "ErrImagePull": "ImagePullFailed",
-    "ImagePullBackOff": "ImagePullFailed",
-    "ErrImageNeverPull": "ImagePullFailed",
-    "InvalidImageName": "ImagePullFailed",
-    "CreateContainerConfigError": "WorkerNotStartable",
-    "CreateContainerError": "WorkerNotStartable",
-    "RunContainerError": "WorkerNotStartable",
-}
-"""Why a worker does not start: the cluster's word → the reason in our `Scheduled` condition, one per kind of hold."""
-
-_SECOND: Final = timedelta(seconds=1)
 
 _C = TypeVar("_C", WorkerPod, BatchJob)
 
@@ -51,41 +44,52 @@ _C = TypeVar("_C", WorkerPod, BatchJob)
 def decide(observation: Observation, policy: Policy, now: datetime) -> Plan:
     """Return what shall be done about a job, given all that is known about it.
 
-    Calling it again after its plan was carried out, with nothing else changed, yields `NOTHING`.
+    Calling it again after its plan was carried out, with nothing else changed, changes nothing more.
     """
     job = observation.job
-    if job.deleting or job.phase.terminal:
+    if job.deleting or job.settled:
         return NOTHING  # the garbage collector ends the children of a deleted job
-    spec = read_spec(job)
-    if not isinstance(spec, CrawlJobSpec):
-        return _stamped(observation, _refuse(observation, spec, now), now)
-    return _stamped(observation, _step(observation, spec, policy, now), now)
+    if job.phase.terminal:
+        plan = _requeue(observation, now) if job.requeue != job.status.requeued else NOTHING
+    else:
+        spec = read_spec(job)
+        if isinstance(spec, CrawlJobSpec):
+            plan = _step(observation, spec, policy, now)
+        else:
+            plan = _refuse(observation, spec, now)
+    return _marked(observation, _stamped(observation, plan, now))
 
 
-def _step(  # noqa: PLR0911 - a chain of cases, one return each
+def _step(  # noqa: C901, PLR0911 - a chain of cases, one return each
     observation: Observation, spec: CrawlJobSpec, policy: Policy, now: datetime
 ) -> Plan:
     pod, batch_job = newest(observation.pods), newest(observation.batch_jobs)
-    started = observation.job.phase is Phase.PROCESSING
+    running = observation.job.phase is Phase.PROCESSING
     if pod is not None and pod.ended:
         return _end(observation, spec, pod, now)
+    if spec.cancel or observation.job.cancel or spec.suspend:
+        return _hold_back(observation, spec, now)
     if pod is not None and pod.started is not None:
-        return _run(observation, spec, pod, policy, now)
+        return run(observation, spec, pod, policy, now)
     if pod is not None:
-        return _held(observation, pod, now)
+        return waiting.held(observation, pod, now)
     if batch_job is not None and batch_job.failed_reason:
-        return _fail(observation, failures.of_batch_job(batch_job), now)
-    if batch_job is not None and not (started and batch_job.ended):
+        return _settle(observation, spec, None, failures.of_batch_job(batch_job), now, now)
+    if batch_job is not None and not (running and batch_job.ended):
         return NOTHING  # its pod comes
-    if started:
-        return _fail(observation, failures.lost(observation.job.status.worker_id), now)
+    if running:
+        return _lost(observation, spec, now)
     if found := problems(spec, policy):
         return _refuse(observation, found, now)
+    if observation.job.phase is Phase.SUSPENDED:
+        return _resume(observation, now)
+    if (wait := waiting.until_due(observation, spec, now)) is not None:
+        return wait
     if observation.refusal:
-        return _refused(observation, now)
+        return waiting.refused(observation, now)
     if observation.admission.granted:
-        return Plan(actions=(StartWorker(1, policy.classes[spec.priority].execution),))
-    return _wait(observation, policy, now)
+        return Plan(actions=(StartWorker(_next_attempt(observation), policy.classes[spec.priority].execution),))
+    return waiting.for_a_place(observation, policy, now)
 
 
 def newest(children: tuple[_C, ...]) -> _C | None:
@@ -93,144 +97,160 @@ def newest(children: tuple[_C, ...]) -> _C | None:
     return max(children, key=lambda child: (child.attempt, child.version), default=None)
 
 
-def _accepted(observation: Observation) -> CrawlJobStatus:
-    """Bring the status up to what is true of every job the operator has looked at."""
-    job = observation.job
-    status = job.status
-    return status.model_copy(
-        update={"observed_generation": job.generation, "submitted_at": status.submitted_at or job.created}
-    )
-
-
-def _wait(observation: Observation, policy: Policy, now: datetime) -> Plan:
-    """No place is free: say so, once, if it takes longer than a moment."""
-    waited = (now - observation.job.created).total_seconds()
-    if waited < policy.patience:
-        return Plan(requeue_after=policy.patience - waited)
-    admission = observation.admission
-    return Plan(status=_scheduled_false(observation, admission.reason, admission.message, now))
-
-
-def _refused(observation: Observation, now: datetime) -> Plan:
-    """The cluster takes no worker for this job (a quota, an admission policy): say what it said, once."""
-    before = observation.job.status.condition(ConditionType.SCHEDULED)
-    if before is not None and before.reason == "WorkerRefused":
-        return NOTHING
-    event = RecordEvent("WorkerRefused", observation.refusal)
-    return Plan(_scheduled_false(observation, event.reason, event.message, now), (event,))
-
-
-def _held(observation: Observation, pod: WorkerPod, now: datetime) -> Plan:
-    """The worker exists and does not start: say why, in the cluster's own words."""
-    reason = _HOLDS.get(pod.hold_reason)
-    if reason is None:
-        return NOTHING
-    before = observation.job.status.condition(ConditionType.SCHEDULED)
-    if before is not None and before.reason == reason:
-        return NOTHING  # one write per reason, however often the cluster rewords it
-    status = _scheduled_false(observation, reason, pod.hold_message or pod.hold_reason, now)
-    return Plan(status=status, actions=(RecordEvent(reason, pod.hold_message or pod.hold_reason),))
-
-
-def _scheduled_false(observation: Observation, reason: str, message: str, now: datetime) -> CrawlJobStatus:
-    status = _accepted(observation)
-    conditions = (
-        Conditions(status.conditions, status.observed_generation, now)
-        .false(ConditionType.SCHEDULED, reason, message)
-        .true(ConditionType.RECONCILING, reason, message)
-    )
-    return status.model_copy(update={"conditions": conditions.all})
-
-
-def _run(observation: Observation, spec: CrawlJobSpec, pod: WorkerPod, policy: Policy, now: datetime) -> Plan:
-    """The worker runs: say so at once, and its progress as often as agreed."""
-    status = _running(observation, spec, pod, now)
-    before = observation.job.status
-    if before.phase is not Phase.PROCESSING or before.worker_id != status.worker_id:
-        return Plan(status=status)
-    report = observation.report
-    if report is None:
-        return NOTHING
-    status = status.model_copy(
-        update={
-            "progress": progress_of(status.progress, report),
-            "errors": report.errors,
-            "error_count": report.error_count,
-            "last_error": report.errors[-1].message if report.errors else "",
-        }
-    )
-    if status == before:
-        return NOTHING
-    since = (now - before.updated_at).total_seconds() if before.updated_at is not None else policy.progress_interval
-    if since < policy.progress_interval:
-        return Plan(requeue_after=policy.progress_interval - since)
-    return Plan(status=status)
-
-
-def _running(observation: Observation, spec: CrawlJobSpec, pod: WorkerPod, now: datetime) -> CrawlJobStatus:
-    """Bring the status to what holds from the start of the worker until its end."""
-    status = _accepted(observation)
-    if status.phase is Phase.PROCESSING and status.worker_id == pod.name:
-        return status
-    started = precise(pod.started, now) if pod.started is not None else None
-    conditions = (
-        Conditions(status.conditions, status.observed_generation, now)
-        .true(ConditionType.SCHEDULED, "WorkerStarted", f"worker {pod.name} runs")
-        .true(ConditionType.RECONCILING, "Crawling", "the crawl is under way")
-    )
-    attempt = Attempt(
-        number=pod.attempt,
-        execution=Execution.JOB if observation.batch_jobs else Execution.POD,
-        worker=pod.name,
-        started_at=started,
-    )
-    return status.model_copy(
-        update={
-            "phase": Phase.PROCESSING,
-            "conditions": conditions.all,
-            "worker_id": pod.name,
-            "started_at": status.started_at or started,
-            "attempts": (*(each for each in status.attempts if each.number != pod.attempt), attempt),
-            "progress": Progress(percent=0, summary="0%", total=len(spec.urls)),
-        }
-    )
+def _next_attempt(observation: Observation) -> int:
+    attempts = observation.job.status.attempts
+    return attempts[-1].number + 1 if attempts else 1
 
 
 def _end(observation: Observation, spec: CrawlJobSpec, pod: WorkerPod, now: datetime) -> Plan:
-    """The worker ended: its outcome is the job's, or what the cluster says in its place."""
-    status = _running(observation, spec, pod, now)
+    """The worker ended: its outcome is the attempt's, or what the cluster says in its place."""
+    status = started(observation, spec, pod, now)
     outcome = observation.outcome or Outcome.parse(pod.termination_message)
     finished = precise(pod.finished, now) if pod.finished is not None else now
     if status.started_at is not None:
         finished = max(finished, status.started_at)
     failure = outcome.failure if outcome is not None else failures.of_pod(pod)
-    return finish(Ending(status, outcome, failure, finished, now))
+    ended = replace(observation, job=replace(observation.job, status=status))
+    return _settle(ended, spec, outcome, failure, finished, now)
 
 
-def _fail(observation: Observation, failure: AttemptFailure, now: datetime) -> Plan:
+def _lost(observation: Observation, spec: CrawlJobSpec, now: datetime) -> Plan:
     """Nothing is left of the worker: the outcome it stored still counts; without one, the attempt failed."""
-    outcome = observation.outcome
-    return finish(Ending(_accepted(observation), outcome, outcome.failure if outcome else failure, now, now))
+    outcome, status = observation.outcome, observation.job.status
+    failure: AttemptFailure | None = failures.lost(status.worker_id)
+    begun = status.attempts[-1].started_at if status.attempts else None
+    if begun is not None and now - begun > timedelta(seconds=spec.timeout_seconds):
+        failure = failures.overdue(status.worker_id, spec.timeout_seconds)
+    return _settle(observation, spec, outcome, outcome.failure if outcome else failure, now, now)
+
+
+def _settle(  # noqa: PLR0913, PLR0917 - what an attempt came to
+    observation: Observation,
+    spec: CrawlJobSpec,
+    outcome: Outcome | None,
+    failure: AttemptFailure | None,
+    finished: datetime,
+    now: datetime,
+) -> Plan:
+    """The attempt is over: end the job, hold it as asked, or wait for another attempt."""
+    status = accepted(observation)
+    if failure is not None and (spec.cancel or observation.job.cancel):
+        return finish(Ending(status, outcome, None, finished, now, Phase.CANCELLED))
+    if failure is not None and spec.suspend:
+        held = waiting.suspended(observation, now)
+        return Plan(
+            held.model_copy(update={"attempts": close_attempt(status.attempts, Phase.SUSPENDED, None, finished)})
+        )
+    judged = verdict(spec.retry, status, outcome, failure, observation.job.uid)
+    match judged:
+        case Over(phase=phase):
+            return finish(Ending(status, outcome, failure, finished, now, phase))
+        case Again():
+            return _retry(observation, spec, outcome, failure, judged, finished, now)
+
+
+def _retry(  # noqa: PLR0913, PLR0917 - what an attempt came to
+    observation: Observation,
+    spec: CrawlJobSpec,
+    outcome: Outcome | None,
+    failure: AttemptFailure | None,
+    again: Again,
+    finished: datetime,
+    now: datetime,
+) -> Plan:
+    status = accepted(observation)
+    errors, count = told_errors(status, outcome, failure, now)
+    why = failure.message if failure is not None else errors[-1].message if errors else ""
+    due = now + timedelta(seconds=again.delay)
+    failed = status.retry_count + (1 if again.counted else 0)
+    budget = (
+        f"attempt {failed} of {spec.retry.max_attempts} failed" if again.counted else "the cluster ended the worker"
+    )
+    message = f"{budget}: {why}; the next is due at {due.strftime('%Y-%m-%dT%H:%M:%SZ')}"
+    outcome_phase = Phase.FAILED if failure is not None else Phase.PARTIAL_SUCCESS
+    retry = waiting.waiting(observation, Phase.RETRY, "RetryBackoff", message, now).model_copy(
+        update={
+            "attempts": close_attempt(status.attempts, outcome_phase, failure, finished),
+            "retry_count": failed,
+            "infrastructure_retries": status.infrastructure_retries + (0 if again.counted else 1),
+            "next_retry_at": due,
+            "errors": errors,
+            "error_count": count,
+            "last_error": why,
+        }
+    )
+    return Plan(retry, (RecordEvent("RetryBackoff", message),), again.delay)
+
+
+def _hold_back(observation: Observation, spec: CrawlJobSpec, now: datetime) -> Plan:
+    """A person wants it to stop: end the worker, wait until it is gone, then say so."""
+    alive = [pod for pod in observation.pods if not pod.ended]
+    # With a batch Job go its pods; without one, a pod goes by itself.
+    doomed: tuple[Child, ...] = observation.batch_jobs or observation.pods
+    if alive or any(not job.ended for job in observation.batch_jobs):
+        return Plan(actions=tuple(StopWorker(child) for child in doomed if not child.deleting))
+    if observation.job.phase is Phase.PROCESSING:
+        return _lost(observation, spec, now)
+    if spec.cancel or observation.job.cancel:
+        return finish(Ending(accepted(observation), None, None, now, now, Phase.CANCELLED))
+    return Plan(waiting.suspended(observation, now))
+
+
+def _resume(observation: Observation, now: datetime) -> Plan:
+    status = waiting.waiting(observation, Phase.PENDING, "Resumed", "no longer suspended; waits for its turn", now)
+    return Plan(status)
+
+
+def _requeue(observation: Observation, now: datetime) -> Plan:
+    """A person wants a finished job to run again: anew, with a fresh budget."""
+    job = observation.job
+    message = f"run again on request ({job.requeue!r})"
+    before = accepted(observation)
+    kept = tuple(each for each in before.conditions if each.type is ConditionType.RECONCILING)
+    conditions = (
+        Conditions(kept, job.generation, now)
+        .true(ConditionType.RECONCILING, "Requeued", message)
+        .false(ConditionType.SCHEDULED, "Requeued", message)
+    )
+    status = CrawlJobStatus(
+        phase=Phase.PENDING,
+        observed_generation=before.observed_generation,
+        conditions=conditions.all,
+        progress=Progress(),
+        requeued=job.requeue,
+        requeued_after=before.attempts[-1].number if before.attempts else 0,
+        attempts=before.attempts,
+        submitted_at=before.submitted_at,
+        history=before.history,
+    )
+    return Plan(status, (RecordEvent("Requeued", message, warning=False),))
 
 
 def _refuse(observation: Observation, found: tuple[str, ...], now: datetime) -> Plan:
     """Refuse a job for good, with one error for each thing wrong with it."""
     errors = tuple(JobError(code="InvalidSpec", message=text, time=now) for text in found)
     failure = AttemptFailure(code="InvalidSpec", cause=Cause.PERMANENT, message="; ".join(found))
-    status = _accepted(observation).model_copy(update={"errors": errors, "error_count": len(errors)})
-    return finish(Ending(status, None, failure, now, now))
-
-
-def precise(moment: datetime, now: datetime) -> datetime:
-    """Sharpen a time that the cluster gives in whole seconds: what is observed within that second happened by now."""
-    return min(now, moment + _SECOND) if now >= moment else moment
+    status = accepted(observation).model_copy(update={"errors": errors, "error_count": len(errors)})
+    return finish(Ending(status, None, failure, now, now, Phase.FAILED))
 
 
 def _stamped(observation: Observation, plan: Plan, now: datetime) -> Plan:
-    """Put the time of the change on a status that differs from the one there is; drop one that does not."""
-    if plan.status is None:
-        return plan
+    """Put time and trace of the change on a status that differs from the one there is; drop one that does not."""
     before = observation.job.status
-    if plan.status == before:
-        return Plan(actions=plan.actions, requeue_after=plan.requeue_after)
-    return Plan(plan.status.model_copy(update={"updated_at": now}), plan.actions, plan.requeue_after)
+    if plan.status is None or plan.status == before:
+        return replace(plan, status=None)
+    update: dict[str, object] = {"updated_at": now}
+    if plan.status.phase is not before.phase:
+        reconciling = plan.status.condition(ConditionType.RECONCILING)
+        reason = reconciling.reason if reconciling is not None else plan.status.phase.value
+        move = Move(origin=before.phase, to=plan.status.phase, reason=reason, time=now)
+        update["history"] = (*plan.status.history[1 - MAX_HISTORY :], move)
+    return replace(plan, status=plan.status.model_copy(update=update))
+
+
+def _marked(observation: Observation, plan: Plan) -> Plan:
+    """Have the operator's own annotations follow the status."""
+    wanted = marks_of(plan.status or observation.job.status)
+    if wanted == observation.job.marks:
+        return plan
+    return replace(plan, actions=(Mark(wanted), *plan.actions))

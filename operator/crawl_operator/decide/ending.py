@@ -33,13 +33,13 @@ class Ending:
     """Why the attempt failed as a whole."""
     finished: datetime
     now: datetime
+    phase: Phase
+    """What the job comes to."""
 
     @property
-    def phase(self) -> Phase:
-        """What the job comes to."""
-        if self.failure is not None or self.outcome is None or self.outcome.succeeded == 0:
-            return Phase.FAILED
-        return Phase.COMPLETED if self.outcome.succeeded >= self.outcome.total else Phase.PARTIAL_SUCCESS
+    def well(self) -> bool:
+        """Whether it comes to something good."""
+        return self.phase in (Phase.COMPLETED, Phase.PARTIAL_SUCCESS)
 
     @property
     def reason(self) -> str:
@@ -51,6 +51,8 @@ class Ending:
         """One sentence for it."""
         if self.failure is not None:
             return self.failure.message
+        if self.phase is Phase.CANCELLED:
+            return "cancelled on request"
         return f"{self.outcome.succeeded} of {self.outcome.total} pages crawled" if self.outcome is not None else ""
 
     @property
@@ -62,14 +64,15 @@ class Ending:
 
 def finish(ending: Ending) -> Plan:
     """Write the end of a job: phase, times, errors and result in one status."""
-    errors, count = _errors(ending)
+    errors, count = told_errors(ending.status, ending.outcome, ending.failure, ending.now)
     stored = ending.outcome.stored if ending.outcome is not None else None
     status = ending.status.model_copy(
         update={
             "phase": ending.phase,
             "conditions": _conditions(ending),
             "progress": _progress(ending),
-            "attempts": _attempts(ending),
+            "attempts": close_attempt(ending.status.attempts, ending.phase, ending.failure, ending.finished),
+            "next_retry_at": None,
             "completed_at": ending.finished,
             "processing_time_ms": ending.elapsed_ms,
             "duration": human_duration(ending.elapsed_ms) if ending.elapsed_ms is not None else "",
@@ -83,7 +86,9 @@ def finish(ending: Ending) -> Plan:
     if ending.phase is Phase.COMPLETED:
         return Plan(status)  # its conditions say it; an Event would be one more write for every happy job
     last = f"; the last error: {status.last_error}" if ending.phase is Phase.PARTIAL_SUCCESS else ""
-    return Plan(status, (RecordEvent(ending.reason, ending.message + last),))
+    return Plan(
+        status, (RecordEvent(ending.reason, ending.message + last, warning=ending.phase is not Phase.CANCELLED),)
+    )
 
 
 def human_duration(milliseconds: int) -> str:
@@ -99,18 +104,19 @@ def human_duration(milliseconds: int) -> str:
     return f"{minutes // 60}h{minutes % 60}m"
 
 
-def _errors(ending: Ending) -> tuple[tuple[JobError, ...], int]:
+def told_errors(
+    status: CrawlJobStatus, outcome: Outcome | None, failure: AttemptFailure | None, now: datetime
+) -> tuple[tuple[JobError, ...], int]:
     """The pages' errors, oldest first, and the attempt's own at the end, unless one of them says the same."""
-    told = ending.outcome if ending.outcome is not None else ending.status
-    failure = ending.failure
+    told = outcome if outcome is not None else status
     if failure is None or any(error.code == failure.code for error in told.errors):
         return told.errors, max(told.error_count, len(told.errors))
     own = JobError(
         code=failure.code,
         message=failure.message,
-        attempt=ending.status.attempts[-1].number if ending.status.attempts else 1,
+        attempt=status.attempts[-1].number if status.attempts else 1,
         retryable=failure.cause is not Cause.PERMANENT,
-        time=ending.now,
+        time=now,
     )
     return (*told.errors[: MAX_ERRORS - 1], own), max(told.error_count, len(told.errors)) + 1
 
@@ -118,17 +124,20 @@ def _errors(ending: Ending) -> tuple[tuple[JobError, ...], int]:
 def _progress(ending: Ending) -> Progress:
     before = ending.status.progress
     progress = progress_of(before, ending.outcome) if ending.outcome is not None else before
-    percent = percent_done(before, progress, ended_well=ending.phase is not Phase.FAILED)
+    percent = percent_done(before, progress, ended_well=ending.well)
     return progress.model_copy(update={"percent": percent, "summary": f"{percent}%"})
 
 
-def _attempts(ending: Ending) -> tuple[Attempt, ...]:
-    if not ending.status.attempts:
-        return ()
-    *before, last = ending.status.attempts
-    update = {"finished_at": ending.finished, "outcome": ending.phase}
-    if ending.failure is not None:
-        update |= {"cause": ending.failure.cause, "message": ending.failure.message}
+def close_attempt(
+    attempts: tuple[Attempt, ...], outcome: Phase, failure: AttemptFailure | None, finished: datetime
+) -> tuple[Attempt, ...]:
+    """Return the attempts with the last one ended, unless it had ended before."""
+    if not attempts or attempts[-1].outcome is not None:
+        return attempts
+    *before, last = attempts
+    update: dict[str, object] = {"finished_at": finished, "outcome": outcome}
+    if failure is not None:
+        update |= {"cause": failure.cause, "message": failure.message}
     return (*before, last.model_copy(update=update))
 
 
@@ -136,7 +145,7 @@ def _result(ending: Ending) -> Result:
     outcome = ending.outcome
     stored = outcome.stored if outcome is not None else None
     return Result(
-        success=ending.phase is not Phase.FAILED,
+        success=ending.well,
         data=outcome.data if outcome is not None else None,
         error=ending.failure.message if ending.failure is not None else "",
         items=outcome.items if outcome is not None else 0,
@@ -152,11 +161,12 @@ def _conditions(ending: Ending) -> tuple[Condition, ...]:
     status, reason, message = ending.status, ending.reason, ending.message
     conditions = Conditions(status.conditions, status.observed_generation, ending.now)
     conditions = conditions.false(ConditionType.RECONCILING, reason, message)
-    if ending.phase is Phase.FAILED:
-        conditions = conditions.true(ConditionType.FAILED, reason, message)
-        conditions = conditions.true(ConditionType.STALLED, reason, message)
-    else:
+    if ending.well:
         conditions = conditions.true(ConditionType.COMPLETE, reason, message)
+    else:
+        conditions = conditions.true(ConditionType.FAILED, reason, message)
+        if ending.phase is not Phase.CANCELLED:  # what a person has stopped is not what a person must look after
+            conditions = conditions.true(ConditionType.STALLED, reason, message)
     if ending.outcome is not None and ending.outcome.stored is not None:
         stored = f"{ending.outcome.items} records are stored"
         return conditions.true(ConditionType.RESULT_AVAILABLE, "Stored", stored).all

@@ -54,6 +54,12 @@ def lost(worker: str) -> AttemptFailure:
     return AttemptFailure(code="WorkerLost", cause=Cause.INFRASTRUCTURE, message=text)
 
 
+def overdue(worker: str, seconds: int) -> AttemptFailure:
+    """Say that a worker was ended because it did not keep its time limit."""
+    text = f"worker {worker} ran far beyond the job's timeoutSeconds ({seconds}) and was ended"
+    return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message=text)
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name

@@ -36,6 +36,19 @@ class Job:
     deleting: bool
     spec: Mapping[str, Any] = field(default_factory=dict)
     status: CrawlJobStatus = field(default_factory=CrawlJobStatus)
+    requeue: str = ""
+    """Value of the requeue annotation."""
+    cancel: bool = False
+    """Whether the cancel annotation is set."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """The operator's own annotations on the object."""
+    settled: bool = False
+    """Whether it has ended and nothing is left to be done about it: spec and status are not kept."""
+
+    @property
+    def attempts_over(self) -> int:
+        """Number of the last attempt that has ended: all about its children has been said."""
+        return max((each.number for each in self.status.attempts if each.outcome is not None), default=0)
 
     @property
     def order(self) -> tuple[int, datetime, str, str]:
@@ -130,6 +143,7 @@ class Observation:
 
     job: Job
     pods: tuple[WorkerPod, ...] = ()
+    """Those of the attempt that is not over; so too the batch Jobs."""
     batch_jobs: tuple[BatchJob, ...] = ()
     report: ProgressReport | None = None
     """The newest progress report of the current attempt."""
@@ -149,6 +163,20 @@ class StartWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class StopWorker:
+    """Delete a child; its worker gets the time to hand back what it has."""
+
+    child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Make these the operator's own annotations on the job, and no others; the dead-letter one is a label too."""
+
+    marks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class RecordEvent:
     """Post a Kubernetes Event about the job, for `kubectl describe`."""
 
@@ -157,7 +185,7 @@ class RecordEvent:
     warning: bool = True
 
 
-Action = StartWorker | RecordEvent
+Action = StartWorker | StopWorker | Mark | RecordEvent
 
 
 @dataclass(frozen=True, slots=True)
