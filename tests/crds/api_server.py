@@ -5,9 +5,9 @@ import http.client
 import json
 import ssl
 import subprocess
+import tempfile
 import urllib.parse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -42,9 +42,11 @@ class ApiServer:
         authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
         context = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
         user = config["users"][0]["user"]
-        pair = cluster.state_dir / "api-server-tests.pem"
-        _write(pair, user["client-certificate-data"], user["client-key-data"])
-        context.load_cert_chain(pair)
+        with tempfile.NamedTemporaryFile(dir=cluster.state_dir) as pair:
+            for part in ("client-certificate-data", "client-key-data"):
+                pair.write(base64.b64decode(user[part]))
+            pair.flush()
+            context.load_cert_chain(pair.name)
         self._connection = http.client.HTTPSConnection(
             urllib.parse.urlsplit(cluster.server).netloc, context=context, timeout=20
         )
@@ -92,8 +94,3 @@ def manifest(name: str, spec: Any) -> Object:
         "metadata": {"name": name},
         "spec": spec,
     }
-
-
-def _write(path: Path, *encoded: str) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(b"".join(base64.b64decode(part) for part in encoded))
