@@ -80,5 +80,5 @@ def _is_empty_default(node: Schema) -> bool:
 
 
 def _any() -> Schema:
-    """Any JSON value."""
-    return {"x-kubernetes-preserve-unknown-fields": True}
+    """Any JSON value, null included, which the API server would otherwise drop."""
+    return {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
