@@ -320,6 +320,14 @@ def test_a_completed_batch_job_whose_pod_is_gone_has_lost_its_worker() -> None:
     assert condition_of(status_of(decide(observation, POLICY, NOW)), ConditionType.FAILED).reason == "WorkerLost"
 
 
+def test_a_batch_job_that_ended_before_it_was_ever_seen_running_leaves_no_job_waiting() -> None:
+    """Operator down, batch Job done, pod deleted: the job is not Pending for ever."""
+    observation = Observation(make_job(), batch_jobs=(make_batch_job(completed=True),))
+    condition = condition_of(status_of(decide(observation, POLICY, NOW)), ConditionType.FAILED)
+    assert condition.reason == "WorkerLost"
+    assert make_batch_job().name in condition.message
+
+
 def test_the_latest_child_counts() -> None:
     first, second = make_pod("a", attempt=1, version=90), make_pod("b", attempt=2, version=50)
     later = make_pod("c", attempt=2, version=51)

@@ -75,10 +75,11 @@ def _step(  # noqa: PLR0911 - a chain of cases, one return each
         return _held(observation, pod, now)
     if batch_job is not None and batch_job.failed_reason:
         return _fail(observation, failures.of_batch_job(batch_job), now)
-    if batch_job is not None and not (started and batch_job.ended):
+    if batch_job is not None and not batch_job.ended:
         return NOTHING  # its pod comes
-    if started:
-        return _fail(observation, failures.lost(observation.job.status.worker_id), now)
+    if batch_job is not None or started:
+        worker = observation.job.status.worker_id or (batch_job.name if batch_job is not None else "")
+        return _fail(observation, failures.lost(worker), now)
     if found := problems(spec, policy):
         return _refuse(observation, found, now)
     if observation.refusal:
