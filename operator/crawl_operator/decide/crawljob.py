@@ -6,10 +6,13 @@ from typing import TypeVar
 
 from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.status import (
+    MAX_ATTEMPTS,
     MAX_HISTORY,
+    Attempt,
     Cause,
     ConditionType,
     CrawlJobStatus,
+    Execution,
     JobError,
     Move,
     Phase,
@@ -73,10 +76,8 @@ def _step(  # noqa: C901, PLR0911 - a chain of cases, one return each
         return run(observation, spec, pod, policy, now)
     if pod is not None:
         return waiting.held(observation, pod, now)
-    if batch_job is not None and batch_job.failed_reason:
-        return _settle(observation, spec, None, failures.of_batch_job(batch_job), now, now)
-    if batch_job is not None and not (running and batch_job.ended):
-        return NOTHING  # its pod comes
+    if batch_job is not None:
+        return _without_pod(observation, spec, batch_job, now)
     if running:
         return _lost(observation, spec, now)
     if found := problems(spec, policy):
@@ -92,9 +93,30 @@ def _step(  # noqa: C901, PLR0911 - a chain of cases, one return each
     return waiting.for_a_place(observation, policy, now)
 
 
+def _without_pod(observation: Observation, spec: CrawlJobSpec, batch_job: BatchJob, now: datetime) -> Plan:
+    """A batch Job has no pod: not yet, or no more."""
+    if not batch_job.ended:
+        return NOTHING
+    ended = _with_attempt(observation, batch_job)
+    if batch_job.failed_reason:
+        return _settle(ended, spec, None, failures.of_batch_job(batch_job), now, now)
+    return _lost(ended, spec, now)
+
+
 def newest(children: tuple[_C, ...]) -> _C | None:
     """Return the child of the latest attempt, and of several of one attempt the latest seen."""
     return max(children, key=lambda child: (child.attempt, child.version), default=None)
+
+
+def _with_attempt(observation: Observation, child: BatchJob) -> Observation:
+    """Record an attempt whose worker was never seen running, so that it can be over."""
+    status = observation.job.status
+    if any(each.number == child.attempt for each in status.attempts):
+        return observation
+    attempt = Attempt(number=child.attempt, execution=Execution.JOB, worker=child.name)
+    attempts = (*status.attempts[1 - MAX_ATTEMPTS :], attempt)
+    recorded = status.model_copy(update={"attempts": attempts, "worker_id": child.name})
+    return replace(observation, job=replace(observation.job, status=recorded))
 
 
 def _next_attempt(observation: Observation) -> int:
