@@ -13,6 +13,8 @@ URL_RULE = {
 }
 WebUrl = Annotated[Url, Field(json_schema_extra={"x-kubernetes-validations": [URL_RULE]})]
 
+_YEAR = 366 * 86400
+
 URLS_CEILING = 1000
 """The schema's own limit on a batch; the operator's configured limit (50 by default) lies below it."""
 
@@ -148,6 +150,19 @@ class RetryOptions(SpecModel):
     """Add up to a tenth, the same for the same job and attempt, so that jobs do not retry in step."""
 
 
+class Ttl(SpecModel):
+    """How long things are kept after the job's end, in seconds."""
+
+    result_seconds: Annotated[int, Field(ge=0, le=_YEAR)] = 3600
+    """The stored result and the copy of it in the status."""
+    completed_seconds: Annotated[int, Field(ge=0, le=_YEAR)] = 86400
+    """The job itself, where it is Completed, PartialSuccess or Cancelled."""
+    failed_seconds: Annotated[int, Field(ge=0, le=_YEAR)] = 604800
+    """The job itself, where it is Failed."""
+    dead_letter_seconds: Annotated[int, Field(ge=0, le=_YEAR)] | None = None
+    """The job itself, where it is a DeadLetter. Unset: until a person deletes it or runs it again."""
+
+
 class CrawlJobSpec(SpecModel):
     """What is to be crawled, and how."""
 
@@ -175,6 +190,8 @@ class CrawlJobSpec(SpecModel):
     """While true, nothing runs: a running worker hands back what it has, and another goes on from there later."""
     cancel: bool = False
     """True ends the job for good; a running worker is stopped first. Finished jobs stay as they are."""
+    ttl: Ttl = Ttl()
+    """How long the job and its result are kept after the end. It may change at any time."""
     metadata: Annotated[dict[str, Any], Field(max_length=64)] = {}
     """Any JSON, for the user's own purposes: returned unchanged, without effect on the crawl."""
 

@@ -10,7 +10,7 @@ from crawl_api.names import GROUP, KIND, MAX_JOB_NAME, PLURAL, VERSION
 from crawl_api.schema import Schema, structural
 from crawl_api.status import ConditionStatus, ConditionType, CrawlJobStatus, Phase
 
-MUTABLE: Final = frozenset({"priority", "metadata", "suspend", "cancel"})
+MUTABLE: Final = frozenset({"priority", "metadata", "suspend", "cancel", "ttl"})
 """Fields of the spec that may change after creation: `priority` until the job runs, the levers, and `metadata`, which
 no rule can look into (CEL does not see fields of unknown type) and which has no effect on the crawl."""
 

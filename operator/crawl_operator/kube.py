@@ -157,14 +157,17 @@ class Kube:
         path = resource.path(namespace, name)
         return await self._call("PATCH", path, body=body, content_type="application/merge-patch+json")
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        """Delete this very object, and then what it owns; it may take its grace period to go.
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, *, version: int | None = None
+    ) -> None:
+        """Delete this very object, in this version if one is given, and then what it owns; a pod gets its grace period.
 
         Raises:
             NotFoundError: it is gone.
             ConflictError: an object of that name is there, but it is another.
         """
-        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        preconditions = {"uid": uid} | ({"resourceVersion": str(version)} if version is not None else {})
+        body = {"preconditions": preconditions, "propagationPolicy": "Background"}
         await self._call("DELETE", resource.path(namespace, name), body=body)
 
     async def list(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from crawl_api.base import printable
-from crawl_api.crawljob import Priority
+from crawl_api.crawljob import Priority, Ttl
 from crawl_api.names import (
     ANNOTATION_CANCEL,
     ANNOTATION_REQUEUE,
@@ -19,21 +19,22 @@ from crawl_api.names import (
 from crawl_api.status import MAX_REQUEUE, CrawlJobStatus, Phase
 from crawl_operator.decide.marks import OWN, marks_of
 from crawl_operator.decide.model import BatchJob, Job, JobKey, WorkerPod
+from crawl_operator.decide.retention import KEPT, expiry_of
 
 Json = Mapping[str, Any]
 
 _NO_TIME: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-def job_of(body: Json) -> Job:
-    """Project a CrawlJob."""
+def job_of(body: Json, *, whole: bool = False) -> Job:
+    """Project a CrawlJob; `whole` keeps spec and status of one with which all is settled."""
     meta = body["metadata"]
     phase = Phase((body.get("status") or {}).get("phase", Phase.PENDING))
     status = _status(body.get("status") or {}, phase)
     annotations = meta.get("annotations") or {}
     marks = {name: value for name, value in annotations.items() if name in OWN}
     requeue = _repeatable(annotations.get(ANNOTATION_REQUEUE, ""))
-    settled = phase.terminal and marks == marks_of(status) and requeue == status.requeued
+    settled = not whole and phase.terminal and marks == marks_of(status) and requeue == status.requeued
     return Job(
         key=JobKey(meta["namespace"], meta["name"]),
         uid=meta["uid"],
@@ -49,6 +50,7 @@ def job_of(body: Json) -> Job:
         cancel=annotations.get(ANNOTATION_CANCEL, "").lower() == "true",
         marks=marks,
         settled=settled,
+        expiry=expiry_of(_ttl(body), status) if phase.terminal else KEPT,
     )
 
 
@@ -106,6 +108,13 @@ def owner_of(body: Json) -> tuple[JobKey, str] | None:
     if LABEL_JOB not in labels or LABEL_JOB_UID not in labels:
         return None
     return JobKey(meta["namespace"], labels[LABEL_JOB]), labels[LABEL_JOB_UID]
+
+
+def _ttl(body: Json) -> Ttl:
+    try:
+        return Ttl.model_validate((body.get("spec") or {}).get("ttl", {}))
+    except ValidationError:
+        return Ttl()  # the schema refuses such a one
 
 
 def _status(status: Json, phase: Phase) -> CrawlJobStatus:

@@ -17,12 +17,14 @@ from crawl_operator.decide.model import (
     Admission,
     BatchJob,
     Child,
+    DeleteJob,
     Job,
     JobKey,
     Mark,
     Observation,
     Plan,
     RecordEvent,
+    RemoveResults,
     StartWorker,
     StopWorker,
     WorkerPod,
@@ -107,10 +109,15 @@ class Reconciler:
     async def reconcile(self, key: JobKey) -> float | None:
         """Bring one job a step further; return in how many seconds to look again, if by the clock."""
         job = self._store.job(key)
-        if job is None or job.deleting or job.settled:
+        if job is None or job.deleting:
             return None
-        observation = await self._observe(job)
-        plan = decide(observation, self._policy, self._clock())
+        now = self._clock()
+        if job.settled and job.expiry.result is not None and now >= job.expiry.result:
+            job = await self._whole(job)
+            if job is None:
+                return None
+        observation = Observation(job) if job.phase.terminal else await self._observe(job)
+        plan = decide(observation, self._policy, now)
         _log.debug("%s: %s", key, plan)
         return await self._act(observation, plan)
 
@@ -145,6 +152,8 @@ class Reconciler:
 
     async def _act(self, observation: Observation, plan: Plan) -> float | None:
         job = observation.job
+        if RemoveResults() in plan.actions:
+            await self._results.remove(job.key, job.uid)  # before the status says so: a crash in between is mended
         if plan.status is not None:
             await self._write_status(job, plan.status)
         for action in plan.actions:
@@ -155,6 +164,10 @@ class Reconciler:
                     await self._stop_worker(job, action.child)
                 case Mark():
                     await self._mark(job, action.marks)
+                case DeleteJob():
+                    await self._delete_job(job)
+                case RemoveResults():
+                    pass  # done before the status was written
                 case RecordEvent():
                     await events.post(self._kube, job, action, self._clock())
         return plan.requeue_after
@@ -193,6 +206,29 @@ class Reconciler:
             self._store.remove_job(job.key, job.uid)
             return
         self._store.put_job(job_of(body))
+
+    async def _delete_job(self, job: Job) -> None:
+        key = job.key
+        try:
+            await self._kube.delete(CRAWLJOBS, key.namespace, key.name, job.uid, version=job.version)
+        except NotFoundError:
+            self._store.remove_job(key, job.uid)
+        except ConflictError:
+            await self._read_again(job)
+            raise
+        else:
+            _log.info("%s: deleted, its time is over", key)
+
+    async def _whole(self, job: Job) -> Job | None:
+        """Read a job of which only a trace is kept; None if it is gone."""
+        try:
+            found = job_of(await self._kube.get(CRAWLJOBS, job.key.namespace, job.key.name), whole=True)
+        except NotFoundError:
+            found = None
+        if found is None or found.uid != job.uid:
+            self._store.remove_job(job.key, job.uid)
+            return None
+        return found
 
     async def _stop_worker(self, job: Job, child: Child) -> None:
         resource = PODS if isinstance(child, WorkerPod) else BATCH_JOBS

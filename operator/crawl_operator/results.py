@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final
@@ -78,6 +79,20 @@ class ResultStore:
         """Return the stored records of the first of these pods that has any."""
         paths = (self._folder / _path(key, uid, pod, RESULTS_FILE) for pod in pods)
         return next((path for path in paths if path.is_file()), None)
+
+    async def remove(self, key: JobKey, uid: str) -> None:
+        """Remove all that workers of a job have stored; nothing to remove is no error.
+
+        Raises:
+            StoreFullError: it cannot be removed.
+        """
+        folder = self._folder / key.namespace / key.name / uid
+        try:
+            await asyncio.to_thread(shutil.rmtree, folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StoreFullError(f"results cannot be removed: {error}") from error
 
     async def outcome(self, key: JobKey, uid: str, pod: str) -> Outcome | None:
         """Return the outcome that a worker has stored; None if it has stored none that makes sense."""

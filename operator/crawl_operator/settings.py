@@ -114,6 +114,13 @@ class Limits(_Group):
     """Requests that one job has in flight at once."""
 
 
+class Retention(_Group):
+    """What happens when the time in a job's `spec.ttl` is over."""
+
+    delete_jobs: bool = True
+    """False keeps finished jobs: a job that is applied from Git would be created, and so run, again."""
+
+
 class PriorityClass(_Group):
     """How jobs of one priority run."""
 
@@ -167,6 +174,7 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     results: Results = Results()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     classes: Mapping[Priority, PriorityClass] = {}
     """Priorities left out keep their default: Critical and High run as Pods, Normal and Low as batch Jobs."""
     reconcile: Reconcile = Reconcile()
@@ -213,6 +221,7 @@ class Settings(BaseSettings):
             running_limit=self.limits.running,
             max_urls=self.limits.urls_per_job,
             progress_interval=self.reconcile.progress_interval_seconds,
+            delete_jobs=self.retention.delete_jobs,
             patience=self.reconcile.patience_seconds,
         )
 

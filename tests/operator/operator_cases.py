@@ -24,6 +24,7 @@ POLICY = Policy(
     running_limit=4,
     max_urls=50,
     progress_interval=2,
+    delete_jobs=True,
     patience=2,
 )
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from crawl_api.crawljob import CrawlJobSpec
+from crawl_api.crawljob import CrawlJobSpec, Ttl
 from crawl_api.status import (
     MAX_ATTEMPTS,
     MAX_HISTORY,
@@ -28,15 +28,19 @@ from crawl_operator.decide.model import (
     NOTHING,
     BatchJob,
     Child,
+    DeleteJob,
+    Job,
     Mark,
     Observation,
     Plan,
     Policy,
     RecordEvent,
+    RemoveResults,
     StartWorker,
     StopWorker,
     WorkerPod,
 )
+from crawl_operator.decide.retention import without_result
 from crawl_operator.decide.retry import Again, Over, verdict
 from crawl_operator.decide.running import accepted, precise, run, started
 from crawl_operator.decide.validation import problems, read_spec
@@ -50,10 +54,12 @@ def decide(observation: Observation, policy: Policy, now: datetime) -> Plan:
     Calling it again after its plan was carried out, with nothing else changed, changes nothing more.
     """
     job = observation.job
-    if job.deleting or job.settled:
-        return NOTHING  # the garbage collector ends the children of a deleted job
+    if job.deleting:
+        return NOTHING  # the garbage collector ends its children
+    if job.settled:
+        return _keep(job, policy, now)
     if job.phase.terminal:
-        plan = _requeue(observation, now) if job.requeue != job.status.requeued else NOTHING
+        plan = _requeue(observation, now) if job.requeue != job.status.requeued else _expire(observation, now)
     else:
         spec = read_spec(job)
         if isinstance(spec, CrawlJobSpec):
@@ -221,6 +227,25 @@ def _hold_back(observation: Observation, spec: CrawlJobSpec, now: datetime) -> P
 def _resume(observation: Observation, now: datetime) -> Plan:
     status = waiting.waiting(observation, Phase.PENDING, "Resumed", "no longer suspended; waits for its turn", now)
     return Plan(status)
+
+
+def _keep(job: Job, policy: Policy, now: datetime) -> Plan:
+    """A finished job waits for its time: for that of its result, then for its own."""
+    removal = job.expiry.job if policy.delete_jobs else None
+    if removal is not None and now >= removal:
+        return Plan(actions=(RemoveResults(), DeleteJob()))
+    due = min((moment for moment in (job.expiry.result, removal) if moment is not None), default=None)
+    return Plan(requeue_after=max((due - now).total_seconds(), 0)) if due is not None else NOTHING
+
+
+def _expire(observation: Observation, now: datetime) -> Plan:
+    """Remove a result whose time is over, and say so."""
+    job = observation.job
+    if job.expiry.result is None or now < job.expiry.result:
+        return NOTHING
+    ttl = Ttl.model_validate(job.spec.get("ttl", {}))
+    # What is stored goes first: a crash in between leaves a status that is mended by doing both again.
+    return Plan(without_result(job.status, ttl, now), (RemoveResults(),))
 
 
 def _requeue(observation: Observation, now: datetime) -> Plan:

@@ -8,6 +8,7 @@ from typing import Any
 from crawl_api.crawljob import Priority
 from crawl_api.status import CrawlJobStatus, Execution, Phase
 from crawl_api.worker_protocol import Outcome, ProgressReport
+from crawl_operator.decide.retention import KEPT, Expiry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ class Job:
     marks: Mapping[str, str] = field(default_factory=dict)
     """The operator's own annotations on the object."""
     settled: bool = False
-    """Whether it has ended and nothing is left to be done about it: spec and status are not kept."""
+    """Whether it has ended and only time can make something to do: spec and status are not kept."""
+    expiry: Expiry = KEPT
+    """When its result and itself have been kept long enough."""
 
     @property
     def attempts_over(self) -> int:
@@ -124,6 +127,8 @@ class Policy:
     max_urls: int
     progress_interval: float
     """Seconds between two progress writes of one job."""
+    delete_jobs: bool
+    """Whether jobs are deleted when their time is over; results always are."""
     patience: float
     """Seconds a job may wait for capacity before its status says so: short waits cost no write."""
 
@@ -177,6 +182,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveResults:
+    """Remove all that the job's workers have stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Delete the job itself, in this very version; what it owns goes with it."""
+
+
+@dataclass(frozen=True, slots=True)
 class RecordEvent:
     """Post a Kubernetes Event about the job, for `kubectl describe`."""
 
@@ -185,7 +200,7 @@ class RecordEvent:
     warning: bool = True
 
 
-Action = StartWorker | StopWorker | Mark | RecordEvent
+Action = StartWorker | StopWorker | Mark | RemoveResults | DeleteJob | RecordEvent
 
 
 @dataclass(frozen=True, slots=True)
