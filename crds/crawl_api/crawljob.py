@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from crawl_api.base import SpecModel, Time, Url
+from crawl_api.names import MAX_JOB_NAME
 
 URL_RULE = {
     "rule": "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''",
@@ -150,6 +151,22 @@ class RetryOptions(SpecModel):
     """Add up to a tenth, the same for the same job and attempt, so that jobs do not retry in step."""
 
 
+class DependencyCondition(StrEnum):
+    """What must have come of another job."""
+
+    COMPLETE = "Complete"
+    FINISHED = "Finished"
+
+
+class Dependency(SpecModel):
+    """Another CrawlJob of the namespace, to be waited for."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=MAX_JOB_NAME)]
+    """Its name; it need not exist yet."""
+    condition: DependencyCondition = DependencyCondition.COMPLETE
+    """`Complete`: it must end well, or this job fails. `Finished`: any end will do."""
+
+
 class Ttl(SpecModel):
     """How long things are kept after the job's end, in seconds."""
 
@@ -186,6 +203,14 @@ class CrawlJobSpec(SpecModel):
     """Time limit of one attempt. What is done by then is kept."""
     scheduled_at: Time | None = None
     """Not before this time; the job is Delayed until then."""
+    depends_on: Annotated[
+        tuple[Dependency, ...],
+        Field(
+            max_length=32,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    """Jobs that must have ended before this one starts."""
     suspend: bool = False
     """While true, nothing runs: a running worker hands back what it has, and another goes on from there later."""
     cancel: bool = False

@@ -69,7 +69,7 @@ def _root() -> Schema:
             "spec": spec,
             "status": status,
         },
-        "x-kubernetes-validations": [_name_rule(), _priority_rule()],
+        "x-kubernetes-validations": [_name_rule(), _priority_rule(), _dependency_rule()],
     }
 
 
@@ -132,6 +132,14 @@ def _priority_rule() -> Rule:
         "rule": f"self.spec.priority == oldSelf.spec.priority || oldSelf.status.phase in [{waiting}]",
         "message": "priority cannot change once the job has run",
         "fieldPath": ".spec.priority",
+    }
+
+
+def _dependency_rule() -> Rule:
+    return {
+        "rule": "!has(self.spec.dependsOn) || self.spec.dependsOn.all(each, each.name != self.metadata.name)",
+        "message": "dependsOn must not name the job itself",
+        "fieldPath": ".spec.dependsOn",
     }
 
 

@@ -13,6 +13,7 @@ from crawl_api.status import CrawlJobStatus, Execution, Phase
 from crawl_operator import events
 from crawl_operator.decide.capacity import admit
 from crawl_operator.decide.crawljob import decide, newest
+from crawl_operator.decide.dependencies import cycle_through
 from crawl_operator.decide.model import (
     Admission,
     BatchJob,
@@ -119,7 +120,10 @@ class Reconciler:
         observation = Observation(job) if job.phase.terminal else await self._observe(job)
         plan = decide(observation, self._policy, now)
         _log.debug("%s: %s", key, plan)
-        return await self._act(observation, plan)
+        requeue_after = await self._act(observation, plan)
+        if not plan.in_line and not any(isinstance(action, StartWorker) for action in plan.actions):
+            self._store.places.leave(job)  # it waits for something else than a place, and must not hold up others
+        return requeue_after
 
     async def _observe(self, job: Job) -> Observation:
         pods, batch_jobs = self._children(job)
@@ -136,6 +140,8 @@ class Reconciler:
             report=self._store.report(job),
             outcome=await self._results.outcome(job.key, job.uid, worker) if worker else None,
             admission=self._admission(job),
+            dependencies=self._store.dependencies(job),
+            cycle=cycle_through(job.key.name, lambda name: self._store.dependents.waits_for(job.key.namespace, name)),
         )
 
     def _children(self, job: Job) -> tuple[tuple[WorkerPod, ...], tuple[BatchJob, ...]]:

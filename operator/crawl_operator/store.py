@@ -11,6 +11,7 @@ from typing import Final
 from crawl_api.status import Phase
 from crawl_api.worker_protocol import ProgressReport
 from crawl_operator.decide.model import BatchJob, Child, Job, JobKey, WorkerPod
+from crawl_operator.dependents import Dependents
 from crawl_operator.places import Places
 
 _REMEMBERED_DELETIONS: Final = 10_000
@@ -27,6 +28,7 @@ class Store:
     def __init__(self, changed: Callable[[JobKey], None], limit: int) -> None:
         self._changed = changed
         self.places = Places(limit, changed)
+        self.dependents = Dependents(changed)
         self._jobs: dict[JobKey, Job] = {}
         self._children: dict[JobKey, dict[str, tuple[str, Child]]] = {}  # key → child UID → (job UID, child)
         self._pods: dict[str, JobKey] = {}  # by pod UID
@@ -71,6 +73,11 @@ class Store:
         """Return the newest progress report of a job."""
         return self._reports.get(job.uid)
 
+    def dependencies(self, job: Job) -> dict[str, Phase | None]:
+        """Return the phases of the jobs that a job depends on, by name; None for one that is not there."""
+        found = {name: self._jobs.get(JobKey(job.key.namespace, name)) for name in job.depends_on}
+        return {name: other.phase if other is not None else None for name, other in found.items()}
+
     def buried(self, uid: str) -> bool:
         """Tell whether an object was seen deleted."""
         return uid in self._gone
@@ -86,6 +93,7 @@ class Store:
         self._line_up(job)
         if job.phase.terminal:
             self._reports.pop(job.uid, None)
+        self.dependents.put(job)
         self._changed(job.key)
         return True
 
@@ -98,6 +106,7 @@ class Store:
             self._reports.pop(uid, None)
             self.places.release(job)
             self.places.leave(job)
+            self.dependents.remove(key)
             self._changed(key)
 
     def put_child(self, key: JobKey, job_uid: str, child: Child) -> bool:
@@ -134,15 +143,20 @@ class Store:
         """Work out anew which jobs under this key have a live worker, and who of them waits for one."""
         siblings = self._children.get(key, {}).values()
         # The pod of a batch Job may end a moment before the Job itself does: the pod tells.
-        pods = {uid for uid, child in siblings if isinstance(child, WorkerPod)}
-        live = {uid for uid, child in siblings if not child.ended and (isinstance(child, WorkerPod) or uid not in pods)}
+        pods = {(uid, child.attempt) for uid, child in siblings if isinstance(child, WorkerPod)}
+        live = {
+            uid
+            for uid, child in siblings
+            if not child.ended and (isinstance(child, WorkerPod) or (uid, child.attempt) not in pods)
+        }
         self.places.set_live(key, frozenset(live))
         if job := self._jobs.get(key):
             self._line_up(job)
 
     def _line_up(self, job: Job) -> None:
-        """Have a job stand in line exactly while it waits for a place: not while it has, or has had, a worker."""
-        has_worker = any(uid == job.uid for uid, _ in self._children.get(job.key, {}).values())
+        """Have a job stand in line exactly while it waits for a place: not while its attempt has, or had, a worker."""
+        children = self._children.get(job.key, {}).values()
+        has_worker = any(uid == job.uid and child.attempt > job.attempts_over for uid, child in children)
         if job.phase is Phase.PENDING and not (job.deleting or has_worker or self.places.holds(job)):
             self.places.wait(job)
         else:

@@ -22,6 +22,7 @@ from crawl_api.worker_protocol import AttemptFailure, Outcome
 from crawl_operator.decide import failure as failures
 from crawl_operator.decide import waiting
 from crawl_operator.decide.conditions import Conditions
+from crawl_operator.decide.dependencies import hopeless
 from crawl_operator.decide.ending import Ending, close_attempt, finish, told_errors
 from crawl_operator.decide.marks import marks_of
 from crawl_operator.decide.model import (
@@ -69,7 +70,7 @@ def decide(observation: Observation, policy: Policy, now: datetime) -> Plan:
     return _marked(observation, _stamped(observation, plan, now))
 
 
-def _step(  # noqa: C901, PLR0911 - a chain of cases, one return each
+def _step(  # noqa: PLR0911 - a chain of cases, one return each
     observation: Observation, spec: CrawlJobSpec, policy: Policy, now: datetime
 ) -> Plan:
     pod, batch_job = newest(observation.pods), newest(observation.batch_jobs)
@@ -86,12 +87,24 @@ def _step(  # noqa: C901, PLR0911 - a chain of cases, one return each
         return _without_pod(observation, spec, batch_job, now)
     if running:
         return _lost(observation, spec, now)
+    return _start(observation, spec, policy, now)
+
+
+def _start(  # noqa: PLR0911 - a chain of cases, one return each
+    observation: Observation, spec: CrawlJobSpec, policy: Policy, now: datetime
+) -> Plan:
+    """No worker is there: start one, unless there is a reason not to, ever or yet."""
     if found := problems(spec, policy):
         return _refuse(observation, found, now)
     if observation.job.phase is Phase.SUSPENDED:
         return _resume(observation, now)
-    if (wait := waiting.until_due(observation, spec, now)) is not None:
-        return wait
+    if not observation.job.status.attempts and (
+        failure := hopeless(spec.depends_on, observation.dependencies, observation.cycle)
+    ):
+        return finish(Ending(accepted(observation), None, failure, now, now, Phase.FAILED))
+    for wait in (waiting.for_dependencies(observation, spec, now), waiting.until_due(observation, spec, now)):
+        if wait is not None:
+            return wait
     if observation.refusal:
         return waiting.refused(observation, now)
     if observation.admission.granted:

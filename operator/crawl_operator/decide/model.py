@@ -49,6 +49,11 @@ class Job:
     """When its result and itself have been kept long enough."""
 
     @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Names of the jobs that must have ended first."""
+        return tuple(str(each["name"]) for each in self.spec.get("dependsOn", ()))
+
+    @property
     def attempts_over(self) -> int:
         """Number of the last attempt that has ended: all about its children has been said."""
         return max((each.number for each in self.status.attempts if each.outcome is not None), default=0)
@@ -110,6 +115,9 @@ class BatchJob:
 
 Child = WorkerPod | BatchJob
 
+DependencyPhases = Mapping[str, Phase | None]
+"""By name the phases of the jobs that a job depends on; None for one that does not exist."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassPolicy:
@@ -155,6 +163,9 @@ class Observation:
     outcome: Outcome | None = None
     """The outcome document of the current attempt, where the result store holds one."""
     admission: Admission = Admission(granted=False)
+    dependencies: DependencyPhases = field(default_factory=dict)
+    cycle: tuple[str, ...] = ()
+    """The chain of names by which the job waits for itself, if it does."""
     refusal: str = ""
     """What the cluster said when it refused a worker just now."""
 
@@ -210,6 +221,8 @@ class Plan:
     status: CrawlJobStatus | None = None
     actions: tuple[Action, ...] = ()
     requeue_after: float | None = None
+    in_line: bool = False
+    """Whether the job waits for nothing but a place."""
 
 
 NOTHING = Plan()

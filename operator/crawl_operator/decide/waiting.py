@@ -6,6 +6,7 @@ from typing import Final
 from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.status import ConditionType, CrawlJobStatus, Phase
 from crawl_operator.decide.conditions import Conditions
+from crawl_operator.decide.dependencies import unmet
 from crawl_operator.decide.model import NOTHING, Observation, Plan, Policy, RecordEvent, WorkerPod
 from crawl_operator.decide.running import accepted
 
@@ -20,6 +21,14 @@ HOLDS: Final = {
     "RunContainerError": "WorkerNotStartable",
 }
 """Why a worker does not start: the cluster's word → the reason in our `Scheduled` condition, one per kind of hold."""
+
+
+def for_dependencies(observation: Observation, spec: CrawlJobSpec, now: datetime) -> Plan | None:
+    """Wait for other jobs; None once all have ended, or the job has run before."""
+    if not spec.depends_on or observation.job.status.attempts:
+        return None
+    message = unmet(spec.depends_on, observation.dependencies)
+    return Plan(waiting(observation, Phase.PENDING, "DependencyNotMet", message, now)) if message else None
 
 
 def until_due(observation: Observation, spec: CrawlJobSpec, now: datetime) -> Plan | None:
@@ -39,8 +48,8 @@ def for_a_place(observation: Observation, policy: Policy, now: datetime) -> Plan
     job, admission = observation.job, observation.admission
     waited = (now - job.created).total_seconds()
     if job.phase is Phase.PENDING and waited < policy.patience:
-        return Plan(requeue_after=policy.patience - waited)
-    return Plan(waiting(observation, Phase.PENDING, admission.reason, admission.message, now))
+        return Plan(requeue_after=policy.patience - waited, in_line=True)
+    return Plan(waiting(observation, Phase.PENDING, admission.reason, admission.message, now), in_line=True)
 
 
 def refused(observation: Observation, now: datetime) -> Plan:
