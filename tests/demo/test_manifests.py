@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from demo.site import DEFAULT_PORT, FAILURES, PAGES, REDIRECTS, ROBOTS
-from demo.tour import EXPECTED
 
 from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.names import API_VERSION, KIND, MAX_JOB_NAME
 from crawl_api.status import Phase
 from demo import folders
+from demo.site import DEFAULT_PORT, FAILURES, PAGES, REDIRECTS, ROBOTS
+from demo.tour import EXPECTED
 
 MANIFESTS = sorted(folders.EXAMPLES.glob("*.yaml"))
 

@@ -7,10 +7,11 @@ from urllib.request import urlopen
 
 import pytest
 from aiohttp import ClientSession
+from yarl import URL
+
 from demo.pages import children
 from demo.render import PDF_PATH
 from demo.site import FAILURES, PAGES, REDIRECTS, DemoSite, Page, page
-from yarl import URL
 
 
 @pytest.fixture

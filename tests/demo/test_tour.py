@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo.screen import Screen
-from demo.stage import DemoError, Stage
-from demo.tour import EXPECTED, Tour
 from rich.console import Console
 
 from demo import folders
+from demo.screen import Screen
+from demo.stage import DemoError, Stage
+from demo.tour import EXPECTED, Tour
 
 NOW = "2030-01-01T00:00:00Z"
 RECORD = {
