@@ -30,7 +30,7 @@ class Store:
         self._jobs: dict[JobKey, Job] = {}
         self._children: dict[JobKey, dict[str, tuple[str, Child]]] = {}  # key → child UID → (job UID, child)
         self._pods: dict[str, JobKey] = {}  # by pod UID
-        self._reports: dict[str, ProgressReport] = {}  # by job UID
+        self._reports: dict[str, tuple[int, ProgressReport]] = {}  # by job UID: attempt, report
         self._gone: OrderedDict[str, None] = OrderedDict()  # UIDs of deleted objects
 
     def job(self, key: JobKey) -> Job | None:
@@ -68,8 +68,9 @@ class Store:
                 return None
 
     def report(self, job: Job) -> ProgressReport | None:
-        """Return the newest progress report of a job."""
-        return self._reports.get(job.uid)
+        """Return the newest progress report of the attempt that is not over."""
+        attempt, report = self._reports.get(job.uid, (0, None))
+        return report if attempt > job.attempts_over else None
 
     def buried(self, uid: str) -> bool:
         """Tell whether an object was seen deleted."""
@@ -125,24 +126,32 @@ class Store:
         self._settle(key)
         self._changed(key)
 
-    def put_report(self, job: Job, report: ProgressReport) -> None:
-        """Take the newest progress report of a job's running attempt."""
-        self._reports[job.uid] = report
-        self._changed(job.key)
+    def put_report(self, job: Job, attempt: int, report: ProgressReport) -> None:
+        """Take the newest progress report of one of a job's attempts."""
+        if attempt >= self._reports.get(job.uid, (0, None))[0]:
+            self._reports[job.uid] = attempt, report
+            self._changed(job.key)
 
     def _settle(self, key: JobKey) -> None:
         """Work out anew which jobs under this key have a live worker, and who of them waits for one."""
         siblings = self._children.get(key, {}).values()
         # The pod of a batch Job may end a moment before the Job itself does: the pod tells.
-        pods = {uid for uid, child in siblings if isinstance(child, WorkerPod)}
-        live = {uid for uid, child in siblings if not child.ended and (isinstance(child, WorkerPod) or uid not in pods)}
+        pods = {(uid, child.attempt) for uid, child in siblings if isinstance(child, WorkerPod)}
+        live = {
+            uid
+            for uid, child in siblings
+            if not child.ended and (isinstance(child, WorkerPod) or (uid, child.attempt) not in pods)
+        }
         self.places.set_live(key, frozenset(live))
         if job := self._jobs.get(key):
             self._line_up(job)
 
     def _line_up(self, job: Job) -> None:
-        """Have a job stand in line exactly while it waits for a place: not while it has, or has had, a worker."""
-        has_worker = any(uid == job.uid for uid, _ in self._children.get(job.key, {}).values())
+        """Have a job stand in line exactly while it waits for a place: not while its attempt has a worker."""
+        has_worker = any(
+            uid == job.uid and child.attempt > job.attempts_over
+            for uid, child in self._children.get(job.key, {}).values()
+        )
         if job.phase is Phase.PENDING and not (job.deleting or has_worker or self.places.holds(job)):
             self.places.wait(job)
         else:
