@@ -1,6 +1,6 @@
 """How a job ends: the final status, made from the worker's outcome or from what the cluster says in its place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from crawl_api.status import (
@@ -65,6 +65,8 @@ class Ending:
 def finish(ending: Ending) -> Plan:
     """Write the end of a job: phase, times, errors and result in one status."""
     errors, count = told_errors(ending.status, ending.outcome, ending.failure, ending.now)
+    if ending.status.started_at is not None:  # by the clock of its node, which may be ahead of ours
+        ending = replace(ending, finished=max(ending.finished, ending.status.started_at))
     result = _result(ending)
     status = ending.status.model_copy(
         update={
