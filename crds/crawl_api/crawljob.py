@@ -146,7 +146,7 @@ class RetryOptions(SpecModel):
     backoff_multiplier: Annotated[float, Field(ge=1, le=10)] = 2
     """How much longer each pause is than the one before."""
     max_delay_seconds: Annotated[int, Field(ge=0, le=86400)] = 300
-    """Longest pause; only a site's Retry-After may make it longer."""
+    """Longest pause, jitter aside; only a site's Retry-After may make it longer."""
     jitter: bool = True
     """Add up to a tenth, the same for the same job and attempt, so that jobs do not retry in step."""
 

@@ -244,6 +244,16 @@ class CrawlJobStatus(ApiModel):
     history: Annotated[tuple[Move, ...], Field(max_length=MAX_HISTORY)] = ()
     """Changes of phase, oldest first, the latest 50."""
 
+    @property
+    def attempt(self) -> int:
+        """Number of the current or last attempt; 1 before the first."""
+        return self.attempts[-1].number if self.attempts else 1
+
+    @property
+    def attempts_over(self) -> int:
+        """Number of the last attempt that has ended."""
+        return max((each.number for each in self.attempts if each.outcome is not None), default=0)
+
     def condition(self, kind: ConditionType) -> Condition | None:
         """Return the condition of that type, if it has been set."""
         return next((condition for condition in self.conditions if condition.type is kind), None)

@@ -17,7 +17,7 @@ from crawl_api.names import (
     WORKER_CONTAINER,
 )
 from crawl_api.status import MAX_REQUEUE, CrawlJobStatus, Phase
-from crawl_operator.decide.marks import OWN, marks_of
+from crawl_operator.decide.marks import OWN, asks_again, marks_of
 from crawl_operator.decide.model import BatchJob, Job, JobKey, WorkerPod
 from crawl_operator.decide.retention import KEPT, expiry_of
 
@@ -34,7 +34,7 @@ def job_of(body: Json, *, whole: bool = False) -> Job:
     annotations = meta.get("annotations") or {}
     marks = {name: value for name, value in annotations.items() if name in OWN}
     requeue = _repeatable(annotations.get(ANNOTATION_REQUEUE, ""))
-    settled = not whole and phase.terminal and marks == marks_of(status) and requeue == status.requeued
+    settled = not whole and phase.terminal and marks == marks_of(status) and not asks_again(requeue, status)
     return Job(
         key=JobKey(meta["namespace"], meta["name"]),
         uid=meta["uid"],
@@ -56,7 +56,7 @@ def job_of(body: Json, *, whole: bool = False) -> Job:
 
 def _repeatable(text: str) -> str:
     """Return an annotation's value as a status can repeat it."""
-    return printable(text)[:MAX_REQUEUE]
+    return printable(printable(text)[:MAX_REQUEUE])
 
 
 def pod_of(body: Json) -> WorkerPod:

@@ -132,7 +132,11 @@ class Reconciler:
             await self._look_for_children(job)  # before a worker is called lost, the API server is asked
             pods, batch_jobs = self._children(job)
         pod = newest(pods)
-        worker = pod.name if pod is not None and pod.ended else job.status.worker_id if pod is None else ""
+        worker = ""  # whose outcome may be stored
+        if pod is not None and pod.ended:
+            worker = pod.name
+        elif pod is None and job.phase is Phase.PROCESSING:
+            worker = job.status.worker_id
         return Observation(
             job=job,
             pods=pods,

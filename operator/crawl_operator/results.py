@@ -77,7 +77,7 @@ class ResultStore:
 
     def newest(self, key: JobKey, uid: str, pods: Iterable[str]) -> Path | None:
         """Return the stored records of the first of these pods that has any."""
-        paths = (self._folder / _path(key, uid, pod, RESULTS_FILE) for pod in pods)
+        paths = (self._stored(key, uid, pod, RESULTS_FILE) for pod in pods)
         return next((path for path in paths if path.is_file()), None)
 
     async def remove(self, key: JobKey, uid: str) -> None:
@@ -96,7 +96,7 @@ class ResultStore:
 
     async def outcome(self, key: JobKey, uid: str, pod: str) -> Outcome | None:
         """Return the outcome that a worker has stored; None if it has stored none that makes sense."""
-        path = self._folder / _path(key, uid, pod, OUTCOME_FILE)
+        path = self._stored(key, uid, pod, OUTCOME_FILE)
         try:
             text = await asyncio.to_thread(_read_bounded, path)
         except (OSError, UnicodeDecodeError):
@@ -107,6 +107,10 @@ class ResultStore:
         if len(json.dumps(outcome.data, ensure_ascii=False).encode()) > self._inline_limit:
             return outcome.model_copy(update={"data": None})
         return outcome
+
+    def _stored(self, key: JobKey, uid: str, pod: str, file: str) -> Path:
+        # The pod's name comes from a status: whoever may write that is not thereby led to the results of others.
+        return self._folder / _path(key, uid, pod.replace("/", "_"), file)
 
     async def _put(self, path: str, content: bytes | AsyncIterator[bytes]) -> None:
         try:

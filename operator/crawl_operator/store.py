@@ -32,7 +32,7 @@ class Store:
         self._jobs: dict[JobKey, Job] = {}
         self._children: dict[JobKey, dict[str, tuple[str, Child]]] = {}  # key → child UID → (job UID, child)
         self._pods: dict[str, JobKey] = {}  # by pod UID
-        self._reports: dict[str, ProgressReport] = {}  # by job UID
+        self._reports: dict[str, tuple[int, ProgressReport]] = {}  # by job UID: attempt, report
         self._gone: OrderedDict[str, None] = OrderedDict()  # UIDs of deleted objects
 
     def job(self, key: JobKey) -> Job | None:
@@ -70,8 +70,9 @@ class Store:
                 return None
 
     def report(self, job: Job) -> ProgressReport | None:
-        """Return the newest progress report of a job."""
-        return self._reports.get(job.uid)
+        """Return the newest progress report of the attempt that is not over."""
+        attempt, report = self._reports.get(job.uid, (0, None))
+        return report if attempt > job.attempts_over else None
 
     def dependencies(self, job: Job) -> dict[str, Phase | None]:
         """Return the phases of the jobs that a job depends on, by name; None for one that is not there."""
@@ -134,10 +135,11 @@ class Store:
         self._settle(key)
         self._changed(key)
 
-    def put_report(self, job: Job, report: ProgressReport) -> None:
-        """Take the newest progress report of a job's running attempt."""
-        self._reports[job.uid] = report
-        self._changed(job.key)
+    def put_report(self, job: Job, attempt: int, report: ProgressReport) -> None:
+        """Take the newest progress report of one of a job's attempts."""
+        if attempt >= self._reports.get(job.uid, (0, None))[0]:
+            self._reports[job.uid] = attempt, report
+            self._changed(job.key)
 
     def _settle(self, key: JobKey) -> None:
         """Work out anew which jobs under this key have a live worker, and who of them waits for one."""
@@ -154,9 +156,11 @@ class Store:
             self._line_up(job)
 
     def _line_up(self, job: Job) -> None:
-        """Have a job stand in line exactly while it waits for a place: not while its attempt has, or had, a worker."""
-        children = self._children.get(job.key, {}).values()
-        has_worker = any(uid == job.uid and child.attempt > job.attempts_over for uid, child in children)
+        """Have a job stand in line exactly while it waits for a place: not while its attempt has a worker."""
+        has_worker = any(
+            uid == job.uid and child.attempt > job.attempts_over
+            for uid, child in self._children.get(job.key, {}).values()
+        )
         if job.phase is Phase.PENDING and not (job.deleting or has_worker or self.places.holds(job)):
             self.places.wait(job)
         else:

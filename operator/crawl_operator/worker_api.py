@@ -100,7 +100,7 @@ class WorkerApi:
         return job, pod
 
     async def _progress(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
-        self._store.put_report(job, await _read(request, ProgressReport, MAX_PROGRESS_BYTES))
+        self._store.put_report(job, pod.attempt, await _read(request, ProgressReport, MAX_PROGRESS_BYTES))
         return web.Response(status=204)
 
     async def _earlier_results(self, request: web.Request, job: Job, pod: WorkerPod) -> web.StreamResponse:

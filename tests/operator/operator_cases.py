@@ -1,12 +1,26 @@
 """Values that the operator's tests are made of: jobs, workers and what they say, filled in but for the point."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from crawl_api.crawljob import Priority
-from crawl_api.status import Cause, CrawlJobStatus, Execution, JobError, Phase
+from crawl_api.status import Cause, Condition, ConditionType, CrawlJobStatus, Execution, JobError, Phase
 from crawl_api.worker_protocol import AttemptFailure, Outcome
-from crawl_operator.decide.model import BatchJob, ClassPolicy, Job, JobKey, Policy, WorkerPod
+from crawl_operator.decide.marks import asks_again, marks_of
+from crawl_operator.decide.model import (
+    BatchJob,
+    ClassPolicy,
+    Job,
+    JobKey,
+    Mark,
+    Observation,
+    Plan,
+    Policy,
+    StartWorker,
+    StopWorker,
+    WorkerPod,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, 10, 250_000, tzinfo=UTC)
 CREATED = NOW - timedelta(seconds=10, microseconds=250_000)
@@ -46,6 +60,8 @@ def make_job(
     created: datetime = CREATED,
     deleting: bool = False,
     generation: int = 1,
+    requeue: str = "",
+    cancel: bool = False,
 ) -> Job:
     status = status or CrawlJobStatus(phase=phase)
     return Job(
@@ -59,6 +75,8 @@ def make_job(
         deleting=deleting,
         spec={"priority": priority.value} | (SINGLE if spec is None else spec),
         status=status,
+        requeue=requeue,
+        cancel=cancel,
     )
 
 
@@ -120,6 +138,56 @@ def timeout_failure() -> AttemptFailure:
     return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message="the time limit of 300 s was reached")
 
 
+def failure_by(cause: Cause, code: str = "Because", message: str = "it went wrong") -> AttemptFailure:
+    return AttemptFailure(code=code, cause=cause, message=message)
+
+
 def stored(status: CrawlJobStatus) -> CrawlJobStatus:
     """Return a status as it comes back from the API server."""
     return CrawlJobStatus.model_validate_json(status.model_dump_json(by_alias=True, exclude_defaults=True))
+
+
+def status_of(plan: Plan) -> CrawlJobStatus:
+    assert plan.status is not None
+    return plan.status
+
+
+def condition_of(status: CrawlJobStatus, kind: ConditionType) -> Condition:
+    found = status.condition(kind)
+    assert found is not None
+    return found
+
+
+def carried_out(observation: Observation, plan: Plan) -> Observation:
+    """Return what is seen once a plan was carried out and nothing else has happened."""
+    job, pods, batch_jobs = observation.job, observation.pods, observation.batch_jobs
+    if plan.status is not None:
+        status = stored(plan.status)
+        job = replace(job, status=status, phase=status.phase)
+    for action in plan.actions:
+        match action:
+            case StartWorker(attempt=attempt):
+                pods = (*pods, make_pod(f"news-abc-{attempt}", attempt=attempt))
+            case StopWorker(child=child):
+                pods = tuple(_deleted(pod) if pod is child else pod for pod in pods)
+                batch_jobs = tuple(_deleted(each) if each is child else each for each in batch_jobs)
+            case Mark(marks=marks):
+                job = replace(job, marks=marks)
+            case _:
+                pass
+    settled = job.phase.terminal and job.marks == marks_of(job.status) and not asks_again(job.requeue, job.status)
+    over = job.attempts_over
+    pods = tuple(pod for pod in pods if pod.attempt > over)
+    return replace(
+        observation,
+        job=replace(job, settled=settled),
+        pods=pods,
+        batch_jobs=tuple(each for each in batch_jobs if each.attempt > over),
+        report=observation.report if pods else None,
+        outcome=observation.outcome if job.phase is Phase.PROCESSING else None,
+        refusal="",
+    )
+
+
+def _deleted(child: Any) -> Any:
+    return replace(child, deleting=True)

@@ -10,6 +10,7 @@ from operator_cases import (
     POLICY,
     STARTED,
     batch_of,
+    condition_of,
     ended_pod,
     make_batch_job,
     make_job,
@@ -17,39 +18,43 @@ from operator_cases import (
     outcome_of,
     page_error,
     running_pod,
+    status_of,
     stored,
     timeout_failure,
 )
 
-from crawl_api.status import Cause, Condition, ConditionStatus, ConditionType, CrawlJobStatus, Phase, Progress
+from crawl_api.status import (
+    Attempt,
+    Cause,
+    ConditionStatus,
+    ConditionType,
+    CrawlJobStatus,
+    Execution,
+    JobError,
+    Phase,
+    Progress,
+)
 from crawl_api.worker_protocol import AttemptFailure, Outcome, ProgressReport, StoredResult
 from crawl_operator.decide import failure as failures
 from crawl_operator.decide.crawljob import decide
 from crawl_operator.decide.ending import human_duration
 from crawl_operator.decide.model import Observation, Plan, RecordEvent, WorkerPod
 from crawl_operator.decide.progress import percent_done, progress_of
+from crawl_operator.decide.retry import INFRASTRUCTURE_RETRIES
 
 STORED = StoredResult(url="file:///results/news", bytes=4321, sha256="ab" * 32)
 
 
-def end(pod: WorkerPod, outcome: Outcome | None = None, total: int = 1) -> Plan:
+LAST: dict[str, Any] = {"retry": {"maxAttempts": 1}}
+
+
+def end(pod: WorkerPod, outcome: Outcome | None = None, total: int = 1, **spec: Any) -> Plan:
     """Decide upon the end of a worker whose start was written."""
-    job = make_job(spec=batch_of(total))
+    job = make_job(spec=batch_of(total) | spec)
     started = decide(Observation(job, pods=(running_pod(),)), POLICY, NOW).status
     assert started is not None
     job = replace(job, status=stored(started), phase=Phase.PROCESSING)
     return decide(Observation(job, pods=(pod,), outcome=outcome), POLICY, NOW)
-
-
-def status_of(plan: Plan) -> CrawlJobStatus:
-    assert plan.status is not None
-    return plan.status
-
-
-def condition_of(status: CrawlJobStatus, kind: ConditionType) -> Condition:
-    found = status.condition(kind)
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(
@@ -74,9 +79,10 @@ def test_the_phase_follows_from_the_pages(total: int, succeeded: int, phase: Pha
 
 @pytest.mark.parametrize("succeeded", [0, 4, 10])
 def test_a_failed_attempt_is_failed_however_many_pages_it_fetched(succeeded: int) -> None:
+    """Where it was the last one, the job is a dead letter."""
     outcome = outcome_of(10, succeeded, failure=timeout_failure())
-    status = status_of(end(ended_pod(), outcome, total=10))
-    assert status.phase is Phase.FAILED
+    status = status_of(end(ended_pod(), outcome, total=10, **LAST))
+    assert status.phase is Phase.DEAD_LETTER
     assert condition_of(status, ConditionType.FAILED).reason == "Timeout"
     assert status.last_error == timeout_failure().message
     assert status.attempts[-1].cause is Cause.TRANSIENT
@@ -141,11 +147,12 @@ def test_partial_success_tells_what_failed_last() -> None:
 
 
 def test_the_outcome_document_says_more_than_the_termination_message() -> None:
-    full = outcome_of(3, 2, data=[1, 2])
+    full = outcome_of(3, 2, data=[1, 2], stored=STORED)
     status = status_of(end(ended_pod(outcome=outcome_of(3, 3)), full, total=3))
     assert status.phase is Phase.PARTIAL_SUCCESS
     assert status.result is not None
     assert status.result.data == [1, 2]
+    assert status.result_url == STORED.url
 
 
 def test_the_termination_message_alone_is_enough() -> None:
@@ -159,8 +166,10 @@ def test_the_termination_message_alone_is_enough() -> None:
 
 
 def test_without_any_outcome_the_cluster_is_asked_why() -> None:
-    status = status_of(end(ended_pod(termination_message="Traceback (most recent call last): ...", exit_code=1)))
-    assert status.phase is Phase.FAILED
+    status = status_of(
+        end(ended_pod(termination_message="Traceback (most recent call last): ...", exit_code=1), **LAST)
+    )
+    assert status.phase is Phase.DEAD_LETTER
     (error,) = status.errors
     assert error.code == "WorkerCrashed"
     assert "Traceback" in error.message
@@ -202,13 +211,14 @@ def test_without_any_outcome_the_cluster_is_asked_why() -> None:
         ),
         ({"end_reason": "ContainerCannotRun"}, "WorkerNotStarted", "Infrastructure", "never started"),
         ({"started": None, "end_reason": ""}, "WorkerNotStarted", "Infrastructure", "never started (Failed)"),
+        ({"started": None, "end_reason": "DeadlineExceeded"}, "WorkerNotStarted", "Infrastructure", "never started"),
     ],
 )
 def test_a_worker_that_could_not_report_is_spoken_for(pod: dict[str, Any], code: str, cause: str, words: str) -> None:
-    """One code, one cause, and a sentence that names the pod."""
+    """One code, one cause, and a sentence that names the pod; another attempt may bring what this one did not."""
     status = status_of(end(ended_pod(**pod)))
-    assert status.phase is Phase.FAILED
-    assert condition_of(status, ConditionType.FAILED).reason == code
+    assert status.phase is Phase.RETRY
+    assert (status.retry_count, status.infrastructure_retries) == ((0, 1) if cause == "Infrastructure" else (1, 0))
     assert status.attempts[-1].cause == cause
     assert "worker pod news-abc-1" in status.last_error
     assert words in status.last_error
@@ -218,8 +228,9 @@ def test_a_worker_that_could_not_report_is_spoken_for(pod: dict[str, Any], code:
 def test_a_worker_that_never_ran_has_no_times() -> None:
     """The pod was evicted before its container started: there is an end, and no duration."""
     pod = make_pod(phase="Failed", end_reason="Evicted")
-    status = status_of(decide(Observation(make_job(), pods=(pod,)), POLICY, NOW))
-    assert status.phase is Phase.FAILED
+    tired = make_job(status=CrawlJobStatus(infrastructure_retries=INFRASTRUCTURE_RETRIES))
+    status = status_of(decide(Observation(tired, pods=(pod,)), POLICY, NOW))
+    assert status.phase is Phase.DEAD_LETTER
     assert status.started_at is None
     assert status.completed_at == NOW
     assert status.processing_time_ms is None
@@ -244,7 +255,7 @@ def test_errors_are_bounded_and_their_count_is_true() -> None:
     """A hundred are kept, the attempt's own always among them; the count says how many there were."""
     outcome = outcome_of(1000, 1, failure=timeout_failure())
     assert len(outcome.errors) == 100
-    status = status_of(end(ended_pod(), outcome, total=1000))
+    status = status_of(end(ended_pod(), outcome, total=1000, **LAST))
     assert len(status.errors) == 100
     assert status.errors[0] == page_error(0)
     assert status.errors[-1].code == "Timeout"
@@ -256,9 +267,20 @@ def test_errors_are_bounded_and_their_count_is_true() -> None:
 def test_an_attempt_is_not_blamed_twice() -> None:
     """Where a page's error already says what ended the attempt, no second one is added."""
     outcome = outcome_of(2, 0, errors=(page_error(1, "Timeout"),), error_count=1, failure=timeout_failure())
-    status = status_of(end(ended_pod(), outcome, total=2))
+    status = status_of(end(ended_pod(), outcome, total=2, **LAST))
     assert [error.code for error in status.errors] == ["Timeout"]
     assert status.error_count == 1
+
+
+def test_what_an_earlier_attempt_died_of_is_not_taken_for_this_ones_end() -> None:
+    """Both were killed: each is named with its own pod."""
+    told = JobError(code="WorkerKilled", message="worker pod news-abc-1 was killed", attempt=1, time=NOW)
+    closed = Attempt(number=1, execution=Execution.POD, worker="news-abc-1", outcome=Phase.FAILED)
+    job = make_job(status=CrawlJobStatus(attempts=(closed,), errors=(told,), error_count=1, retry_count=2))
+    pod = ended_pod("news-abc-2", attempt=2, signal=9, exit_code=137)
+    status = status_of(decide(Observation(job, pods=(pod,)), POLICY, NOW))
+    assert [(error.code, error.attempt) for error in status.errors] == [("WorkerKilled", 1), ("WorkerKilled", 2)]
+    assert "news-abc-2" in status.last_error
 
 
 def test_errors_told_while_it_ran_outlive_a_worker_that_was_killed() -> None:

@@ -69,7 +69,7 @@ def test_a_namesake_is_a_job_of_its_own(seen: Seen) -> None:
     old, new = make_job(uid="old"), make_job(uid="new", version=30)
     seen.store.put_job(old)
     seen.store.put_child(old.key, "old", running_pod())
-    seen.store.put_report(old, ProgressReport(total=1, succeeded=0, failed=0))
+    seen.store.put_report(old, 1, ProgressReport(total=1, succeeded=0, failed=0))
     seen.store.put_job(new)
     assert seen.store.children(new) == ((), ())
     assert seen.store.report(new) is None
@@ -189,7 +189,7 @@ def test_the_newest_report_counts_until_the_job_is_over(seen: Seen) -> None:
     job = make_job(phase=Phase.PROCESSING)
     seen.store.put_job(job)
     for done in (1, 2):
-        seen.store.put_report(job, ProgressReport(total=3, succeeded=done, failed=0))
+        seen.store.put_report(job, 1, ProgressReport(total=3, succeeded=done, failed=0))
     report = seen.store.report(job)
     assert report is not None
     assert report.succeeded == 2

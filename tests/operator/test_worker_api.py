@@ -36,7 +36,8 @@ from crawl_operator.worker_api import WorkerApi
 UID = "0123-abcd"
 POD = "news-abc-1"
 REPORT = {"total": 10, "succeeded": 3, "failed": 1}
-PATHS = [("POST", progress_path), ("PUT", results_path), ("PUT", outcome_path)]
+PATHS = [("POST", progress_path), ("PUT", results_path), ("PUT", outcome_path), ("GET", results_path)]
+WRITES = PATHS[1:3]
 
 
 @dataclass
@@ -271,7 +272,7 @@ async def test_more_than_the_limit_is_refused(
     assert {file: file.stat().st_mtime_ns for file in operator.folder.rglob("*") if file.is_file()} == before
 
 
-@pytest.mark.parametrize(("method", "path"), PATHS[1:])
+@pytest.mark.parametrize(("method", "path"), WRITES)
 async def test_a_store_that_cannot_be_written_says_so(
     worker: Worker, operator: Operator, method: str, path: Any
 ) -> None:
@@ -287,7 +288,8 @@ async def test_a_store_that_cannot_be_written_says_so(
     ("method", "path"),
     [
         ("GET", progress_path(UID, 1)),
-        ("GET", results_path(UID, 1)),
+        ("GET", outcome_path(UID, 1)),
+        ("DELETE", results_path(UID, 1)),
         ("DELETE", outcome_path(UID, 1)),
         ("POST", results_path(UID, 1)),
         ("POST", "/v1/attempts/../1/progress"),
@@ -297,5 +299,5 @@ async def test_a_store_that_cannot_be_written_says_so(
     ],
 )
 async def test_there_is_nothing_else(worker: Worker, method: str, path: str) -> None:
-    """Workers cannot read what they, or others, have stored."""
+    """Beside the records of attempts before, workers cannot read what they, or others, have stored."""
     assert (await worker.send(method, path)).status in {404, 405}

@@ -8,7 +8,6 @@ from crawl_api.status import MAX_ERRORS, Cause, JobError
 from crawl_api.worker_protocol import AttemptFailure, Outcome, ProgressReport, StoredResult
 from crawl_worker.records import Record
 
-
 MAX_RETRY_AFTER: Final = 86400
 """Seconds: no site may make a job wait for longer than a day."""
 

@@ -1,6 +1,6 @@
 """How a job ends: the final status, made from the worker's outcome or from what the cluster says in its place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from crawl_api.status import (
@@ -65,11 +65,13 @@ class Ending:
 def finish(ending: Ending) -> Plan:
     """Write the end of a job: phase, times, errors and result in one status."""
     errors, count = told_errors(ending.status, ending.outcome, ending.failure, ending.now)
-    stored = ending.outcome.stored if ending.outcome is not None else None
+    if ending.status.started_at is not None:  # by the clock of its node, which may be ahead of ours
+        ending = replace(ending, finished=max(ending.finished, ending.status.started_at))
+    result = _result(ending)
     status = ending.status.model_copy(
         update={
             "phase": ending.phase,
-            "conditions": _conditions(ending),
+            "conditions": _conditions(ending, result),
             "progress": _progress(ending),
             "attempts": close_attempt(ending.status.attempts, ending.phase, ending.failure, ending.finished),
             "next_retry_at": None,
@@ -79,16 +81,23 @@ def finish(ending: Ending) -> Plan:
             "errors": errors,
             "error_count": count,
             "last_error": errors[-1].message if errors else "",
-            "result": _result(ending),
-            "result_url": stored.url if stored is not None else "",
+            **kept_result(ending.status, ending.outcome, ending.finished),
+            "result": result,
         }
     )
     if ending.phase is Phase.COMPLETED:
         return Plan(status)  # its conditions say it; an Event would be one more write for every happy job
-    last = f"; the last error: {status.last_error}" if ending.phase is Phase.PARTIAL_SUCCESS else ""
-    return Plan(
-        status, (RecordEvent(ending.reason, ending.message + last, warning=ending.phase is not Phase.CANCELLED),)
-    )
+    return Plan(status, (_event(ending, status.last_error),))
+
+
+def _event(ending: Ending, last_error: str) -> RecordEvent:
+    match ending.phase:
+        case Phase.PARTIAL_SUCCESS:
+            return RecordEvent(ending.reason, f"{ending.message}; the last error: {last_error}")
+        case Phase.DEAD_LETTER:
+            return RecordEvent("DeadLetter", f"no attempt is left; the last: {ending.reason}: {ending.message}")
+        case _:
+            return RecordEvent(ending.reason, ending.message, warning=ending.phase is not Phase.CANCELLED)
 
 
 def human_duration(milliseconds: int) -> str:
@@ -109,12 +118,12 @@ def told_errors(
 ) -> tuple[tuple[JobError, ...], int]:
     """The pages' errors, oldest first, and the attempt's own at the end, unless one of them says the same."""
     told = outcome if outcome is not None else status
-    if failure is None or any(error.code == failure.code for error in told.errors):
+    if failure is None or (failure.code, status.attempt) in {(error.code, error.attempt) for error in told.errors}:
         return told.errors, max(told.error_count, len(told.errors))
     own = JobError(
         code=failure.code,
         message=failure.message,
-        attempt=status.attempts[-1].number if status.attempts else 1,
+        attempt=status.attempt,
         retryable=failure.cause is not Cause.PERMANENT,
         time=now,
     )
@@ -135,29 +144,43 @@ def close_attempt(
     if not attempts or attempts[-1].outcome is not None:
         return attempts
     *before, last = attempts
-    update: dict[str, object] = {"finished_at": finished, "outcome": outcome}
+    update: dict[str, object] = {"finished_at": finished, "outcome": outcome, "cause": None, "message": ""}
     if failure is not None:
         update |= {"cause": failure.cause, "message": failure.message}
     return (*before, last.model_copy(update=update))
 
 
+def kept_result(status: CrawlJobStatus, outcome: Outcome | None, finished: datetime) -> dict[str, object]:
+    """Return what changes in a status by what an attempt has stored: whatever comes later, that is not lost."""
+    if outcome is None or outcome.stored is None:
+        return {}
+    result = Result(
+        success=False,  # not before the end
+        data=outcome.data,
+        items=outcome.items,
+        bytes=outcome.stored.bytes,
+        sha256=outcome.stored.sha256,
+        worker_id=status.worker_id,
+        completed_at=finished,
+    )
+    return {"result": result, "result_url": outcome.stored.url}
+
+
 def _result(ending: Ending) -> Result:
-    outcome = ending.outcome
-    stored = outcome.stored if outcome is not None else None
-    return Result(
-        success=ending.well,
-        data=outcome.data if outcome is not None else None,
-        error=ending.failure.message if ending.failure is not None else "",
-        items=outcome.items if outcome is not None else 0,
-        bytes=stored.bytes if stored is not None else 0,
-        sha256=stored.sha256 if stored is not None else "",
-        processing_time_ms=ending.elapsed_ms,
-        worker_id=ending.status.worker_id,
-        completed_at=ending.finished,
+    """Return the last attempt's result, with the records of an earlier one where it stored none."""
+    kept = kept_result(ending.status, ending.outcome, ending.finished).get("result") or ending.status.result
+    result = kept if isinstance(kept, Result) else Result(success=False, worker_id=ending.status.worker_id)
+    return result.model_copy(
+        update={
+            "success": ending.well,
+            "error": ending.failure.message if ending.failure is not None else "",
+            "processing_time_ms": ending.elapsed_ms,
+            "completed_at": ending.finished,
+        }
     )
 
 
-def _conditions(ending: Ending) -> tuple[Condition, ...]:
+def _conditions(ending: Ending, result: Result) -> tuple[Condition, ...]:
     status, reason, message = ending.status, ending.reason, ending.message
     conditions = Conditions(status.conditions, status.observed_generation, ending.now)
     conditions = conditions.false(ConditionType.RECONCILING, reason, message)
@@ -167,7 +190,7 @@ def _conditions(ending: Ending) -> tuple[Condition, ...]:
         conditions = conditions.true(ConditionType.FAILED, reason, message)
         if ending.phase is not Phase.CANCELLED:  # what a person has stopped is not what a person must look after
             conditions = conditions.true(ConditionType.STALLED, reason, message)
-    if ending.outcome is not None and ending.outcome.stored is not None:
-        stored = f"{ending.outcome.items} records are stored"
+    if result.sha256:
+        stored = f"{result.items} records are stored"
         return conditions.true(ConditionType.RESULT_AVAILABLE, "Stored", stored).all
     return conditions.false(ConditionType.RESULT_AVAILABLE, "NoResult", "no result was stored").all

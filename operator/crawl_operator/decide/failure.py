@@ -23,15 +23,15 @@ def of_pod(pod: WorkerPod) -> AttemptFailure:
     if pod.end_reason == "OOMKilled":
         text = f"{who} used more memory than its limit and was killed"
         return AttemptFailure(code="OutOfMemory", cause=Cause.TRANSIENT, message=text)
-    if pod.end_reason == "DeadlineExceeded":
-        text = f"{who} ran beyond the job's timeoutSeconds and was stopped{said}"
-        return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message=text)
     if pod.end_reason in _CLUSTER_REASONS:
         text = f"{who} was ended by the cluster ({pod.end_reason}){said}"
         return AttemptFailure(code=pod.end_reason, cause=Cause.INFRASTRUCTURE, message=text)
     if pod.started is None or pod.end_reason in _START_REASONS:
         text = f"{who} never started ({pod.end_reason or pod.phase}){said}"
         return AttemptFailure(code="WorkerNotStarted", cause=Cause.INFRASTRUCTURE, message=text)
+    if pod.out_of_time:
+        text = f"{who} ran beyond the job's timeoutSeconds and was stopped{said}"
+        return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message=text)
     number = pod.signal or (pod.exit_code - 128 if pod.exit_code is not None and pod.exit_code > 128 else None)
     if number is not None:
         text = f"{who} was killed by {_signal_name(number)} before it could report{said}"
@@ -54,9 +54,8 @@ def lost(worker: str) -> AttemptFailure:
     return AttemptFailure(code="WorkerLost", cause=Cause.INFRASTRUCTURE, message=text)
 
 
-def overdue(worker: str, seconds: int) -> AttemptFailure:
+def overdue(text: str) -> AttemptFailure:
     """Say that a worker was ended because it did not keep its time limit."""
-    text = f"worker {worker} ran far beyond the job's timeoutSeconds ({seconds}) and was ended"
     return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message=text)
 
 

@@ -43,3 +43,8 @@ def marks_of(status: CrawlJobStatus) -> Mapping[str, str]:
             }
         case _:
             return {}
+
+
+def asks_again(requeue: str, status: CrawlJobStatus) -> bool:
+    """Tell whether the requeue annotation holds a value that was not obeyed yet; to remove it asks for nothing."""
+    return bool(requeue) and requeue != status.requeued

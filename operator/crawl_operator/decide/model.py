@@ -56,7 +56,7 @@ class Job:
     @property
     def attempts_over(self) -> int:
         """Number of the last attempt that has ended: all about its children has been said."""
-        return max((each.number for each in self.status.attempts if each.outcome is not None), default=0)
+        return self.status.attempts_over
 
     @property
     def order(self) -> tuple[int, datetime, str, str]:
@@ -92,6 +92,11 @@ class WorkerPod:
     def ended(self) -> bool:
         """Whether it has run, to whatever end."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the cluster ended it because its time was up."""
+        return self.end_reason == "DeadlineExceeded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,42 +44,44 @@ def verdict(
         status: its status before this end; it counts the retries so far.
         outcome: what the worker said, if anything.
         failure: why the attempt failed as a whole, if it did.
-        seed: what makes the jitter of this job and attempt its own.
+        seed: what makes the jitter of this job its own.
     """
     if failure is None and outcome is not None:
         if outcome.succeeded >= outcome.total:
             return Over(Phase.COMPLETED)
-        return _transient(options, status, outcome, seed) if outcome.retryable else Over(Phase.PARTIAL_SUCCESS)
+        if not outcome.retryable:
+            return Over(Phase.PARTIAL_SUCCESS if outcome.succeeded else Phase.FAILED)
     match failure.cause if failure is not None else Cause.TRANSIENT:
         case Cause.PERMANENT:
             return Over(Phase.FAILED)
         case Cause.INFRASTRUCTURE:
-            return _infrastructure(status)
+            return _infrastructure(options, status, seed)
         case Cause.TRANSIENT:
-            return _transient(options, status, outcome, seed)
+            some = failure is None and outcome is not None and outcome.succeeded > 0
+            asked = outcome.retry_after_seconds if outcome is not None else 0
+            return _transient(options, status, Phase.PARTIAL_SUCCESS if some else Phase.DEAD_LETTER, asked, seed)
 
 
-def _infrastructure(status: CrawlJobStatus) -> Again | Over:
+def _infrastructure(options: RetryOptions, status: CrawlJobStatus, seed: str) -> Again | Over:
     count = status.infrastructure_retries
     if count >= INFRASTRUCTURE_RETRIES:
         return Over(Phase.DEAD_LETTER)
-    return Again(min(_INFRASTRUCTURE_DELAY * 2.0**count, _INFRASTRUCTURE_MAX_DELAY), counted=False)
+    delay = min(_INFRASTRUCTURE_DELAY * 2.0**count, _INFRASTRUCTURE_MAX_DELAY)
+    return Again(_spread(options, delay, f"{seed}/infrastructure/{count}"), counted=False)
 
 
-def _transient(options: RetryOptions, status: CrawlJobStatus, outcome: Outcome | None, seed: str) -> Again | Over:
+def _transient(options: RetryOptions, status: CrawlJobStatus, at_last: Phase, asked: int, seed: str) -> Again | Over:
     failed = status.retry_count + 1
     if failed >= options.max_attempts:
-        some = outcome is not None and outcome.failure is None and outcome.succeeded > 0
-        return Over(Phase.PARTIAL_SUCCESS if some else Phase.DEAD_LETTER)
+        return Over(at_last)
     delay = min(
         options.initial_delay_seconds * options.backoff_multiplier ** (failed - 1), float(options.max_delay_seconds)
     )
-    if options.jitter:
-        delay *= 1 + _JITTER * _fraction(f"{seed}/{failed}")
-    asked = outcome.retry_after_seconds if outcome is not None else 0
-    return Again(max(delay, float(asked)), counted=True)
+    return Again(max(_spread(options, delay, f"{seed}/{failed}"), float(asked)), counted=True)
 
 
-def _fraction(seed: str) -> float:
-    """Return a number from 0 to 1 that looks random and is always the same for the same seed."""
-    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]) / 0xFFFFFFFF
+def _spread(options: RetryOptions, delay: float, seed: str) -> float:
+    """Add to a delay what keeps jobs from retrying in step: it looks random, and is the same for the same seed."""
+    if not options.jitter:
+        return delay
+    return delay * (1 + _JITTER * int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]) / 0xFFFFFFFF)

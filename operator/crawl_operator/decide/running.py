@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from crawl_api.crawljob import CrawlJobSpec
-from crawl_api.status import MAX_ATTEMPTS, Attempt, ConditionType, CrawlJobStatus, Execution, Phase, Progress
+from crawl_api.status import MAX_ATTEMPTS, Attempt, Cause, ConditionType, CrawlJobStatus, Execution, Phase, Progress
 from crawl_operator.decide.conditions import Conditions
-from crawl_operator.decide.model import NOTHING, Observation, Plan, Policy, StopWorker, WorkerPod
+from crawl_operator.decide.model import NOTHING, Child, Observation, Plan, Policy, StopWorker, WorkerPod
 from crawl_operator.decide.progress import progress_of
 
 _SECOND: Final = timedelta(seconds=1)
@@ -23,7 +23,7 @@ def accepted(observation: Observation) -> CrawlJobStatus:
         update={
             "observed_generation": job.generation,
             "submitted_at": job.status.submitted_at or job.created,
-            "requeued": job.requeue,
+            "requeued": job.requeue or job.status.requeued,
         }
     )
 
@@ -36,7 +36,7 @@ def run(observation: Observation, spec: CrawlJobSpec, pod: WorkerPod, policy: Po
         return Plan(status)
     late = deadline(pod, spec)
     if late is not None and now >= late and not pod.deleting:
-        return Plan(actions=(StopWorker(pod),))
+        return Plan(_overdue(status, pod, spec), stop(observation))
     until_late = (late - now).total_seconds() if late is not None and now < late else None
     report = observation.report
     if report is None:
@@ -74,18 +74,38 @@ def started(observation: Observation, spec: CrawlJobSpec, pod: WorkerPod, now: d
         worker=pod.name,
         started_at=begun,
     )
-    earlier = [each for each in status.attempts if each.number != pod.attempt]
     return status.model_copy(
         update={
             "phase": Phase.PROCESSING,
             "conditions": conditions.all,
             "worker_id": pod.name,
             "started_at": status.started_at or begun,
-            "attempts": (*earlier[1 - MAX_ATTEMPTS :], attempt),
+            "attempts": opened(tuple(each for each in status.attempts if each.number != pod.attempt), attempt),
             "progress": Progress(percent=0, summary="0%", total=len(spec.urls)),
             "next_retry_at": None,
         }
     )
+
+
+def opened(attempts: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt, ...]:
+    """Return the attempts with this one among them, if it is not; the oldest make room."""
+    if any(each.number == attempt.number for each in attempts):
+        return attempts
+    return (*attempts[1 - MAX_ATTEMPTS :], attempt)
+
+
+def stop(observation: Observation) -> tuple[StopWorker, ...]:
+    """Return what ends a worker: with a batch Job goes its pod; without one, a pod goes by itself."""
+    doomed: tuple[Child, ...] = observation.batch_jobs or observation.pods
+    return tuple(StopWorker(child) for child in sorted(doomed, key=lambda child: child.uid) if not child.deleting)
+
+
+def _overdue(status: CrawlJobStatus, pod: WorkerPod, spec: CrawlJobSpec) -> CrawlJobStatus:
+    """Note who ends the worker: it then looks like one that the cluster has ended, and must not be taken for one."""
+    *before, last = status.attempts
+    message = f"worker {pod.name} ran far beyond the job's timeoutSeconds ({spec.timeout_seconds}) and was ended"
+    noted = last.model_copy(update={"cause": Cause.TRANSIENT, "message": message})
+    return status.model_copy(update={"attempts": (*before, noted)})
 
 
 def deadline(pod: WorkerPod, spec: CrawlJobSpec) -> datetime | None:

@@ -35,7 +35,7 @@ def until_due(observation: Observation, spec: CrawlJobSpec, now: datetime) -> Pl
     """Wait for the job's own start time, then for the time of its retry; None once both have come."""
     status = observation.job.status
     if spec.scheduled_at is not None and now < spec.scheduled_at:
-        message = f"starts at {_shown(spec.scheduled_at)} (spec.scheduledAt)"
+        message = f"starts at {shown(spec.scheduled_at)} (spec.scheduledAt)"
         delayed = waiting(observation, Phase.DELAYED, "StartTimeNotReached", message, now)
         return Plan(delayed, requeue_after=(spec.scheduled_at - now).total_seconds())
     if status.phase is Phase.RETRY and status.next_retry_at is not None and now < status.next_retry_at:
@@ -83,7 +83,8 @@ def waiting(observation: Observation, phase: Phase, reason: str, message: str, n
         .false(ConditionType.SCHEDULED, reason, message)
         .true(ConditionType.RECONCILING, reason, message)
     )
-    return status.model_copy(update={"phase": phase, "conditions": conditions.all})
+    kept = status.next_retry_at if phase in (Phase.RETRY, Phase.SUSPENDED) else None
+    return status.model_copy(update={"phase": phase, "conditions": conditions.all, "next_retry_at": kept})
 
 
 def _said(status: CrawlJobStatus, reason: str) -> bool:
@@ -91,5 +92,6 @@ def _said(status: CrawlJobStatus, reason: str) -> bool:
     return condition is not None and condition.reason == reason
 
 
-def _shown(moment: datetime) -> str:
+def shown(moment: datetime) -> str:
+    """Write a time as Kubernetes does."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
