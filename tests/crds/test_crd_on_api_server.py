@@ -192,6 +192,14 @@ def test_kubectl_refuses_an_unknown_field(api: ApiServer) -> None:
     assert 'unknown field "spec.timeoutSecond"' in refused.stderr
 
 
+def test_a_job_that_waits_for_itself_is_refused(api: ApiServer) -> None:
+    """The shortest cycle is seen by the API server alone."""
+    answer = api.create("narcissus", SINGLE | {"dependsOn": [{"name": "narcissus"}]})
+    assert answer.status == 422
+    assert "dependsOn must not name the job itself" in answer.message
+    assert api.create("echo", SINGLE | {"dependsOn": [{"name": "narcissus"}]}).status == 201
+
+
 def test_kubectl_explains_the_fields(api: ApiServer) -> None:
     text = api.kubectl("explain", "crawljob.spec.fetch.delaySeconds").stdout
     assert "Pause between two requests to the same host." in text
@@ -211,6 +219,16 @@ def test_what_is_left_out_is_filled_in(api: ApiServer) -> None:
             "maxBodyBytes": 10485760,
         },
         "extract": {"text": True, "engine": "Fast", "markdown": False, "links": False, "metadata": True},
+        "retry": {
+            "maxAttempts": 3,
+            "initialDelaySeconds": 30,
+            "backoffMultiplier": 2,
+            "maxDelaySeconds": 300,
+            "jitter": True,
+        },
+        "ttl": {"resultSeconds": 3600, "completedSeconds": 86400, "failedSeconds": 604800},
+        "suspend": False,
+        "cancel": False,
     }
     assert CrawlJobSpec.model_validate(spec) == CrawlJobSpec.model_validate(SINGLE)
 

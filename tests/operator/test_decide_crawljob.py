@@ -155,7 +155,7 @@ def test_waiting_for_capacity_is_said_once_and_only_after_patience() -> None:
     assert condition.message == FULL.message
     assert status_of(plan).phase is Phase.PENDING
     assert plan.actions == ()
-    assert decide(after, POLICY, NOW + timedelta(hours=1)) == NOTHING
+    assert decide(after, POLICY, NOW + timedelta(hours=1)) == Plan(in_line=True)
 
 
 def test_a_job_that_waited_is_started_like_any_other() -> None:
