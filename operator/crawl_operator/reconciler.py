@@ -109,6 +109,7 @@ class Reconciler:
 
     async def reconcile(self, key: JobKey) -> float | None:
         """Bring one job a step further; return in how many seconds to look again, if by the clock."""
+        await self._clear_up(key)
         job = self._store.job(key)
         if job is None or job.deleting:
             return None
@@ -124,6 +125,12 @@ class Reconciler:
         if not plan.in_line and not any(isinstance(action, StartWorker) for action in plan.actions):
             self._store.places.leave(job)  # it waits for something else than a place, and must not hold up others
         return requeue_after
+
+    async def _clear_up(self, key: JobKey) -> None:
+        """Remove what jobs of that name have stored that are gone."""
+        for uid in tuple(self._store.removed.get(key, ())):
+            await self._results.remove(key, uid)
+            self._store.cleared(key, uid)
 
     async def _observe(self, job: Job) -> Observation:
         pods, batch_jobs = self._children(job)

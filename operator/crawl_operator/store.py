@@ -33,6 +33,8 @@ class Store:
         self._children: dict[JobKey, dict[str, tuple[str, Child]]] = {}  # key → child UID → (job UID, child)
         self._pods: dict[str, JobKey] = {}  # by pod UID
         self._reports: dict[str, tuple[int, ProgressReport]] = {}  # by job UID: attempt, report
+        self.removed: dict[JobKey, set[str]] = {}
+        """UIDs of jobs that are gone, until what they have stored is removed."""
         self._gone: OrderedDict[str, None] = OrderedDict()  # UIDs of deleted objects
 
     def job(self, key: JobKey) -> Job | None:
@@ -104,11 +106,19 @@ class Store:
         job = self._jobs.get(key)
         if job is not None and job.uid == uid:
             del self._jobs[key]
+            self.removed.setdefault(key, set()).add(uid)
             self._reports.pop(uid, None)
             self.places.release(job)
             self.places.leave(job)
             self.dependents.remove(key)
             self._changed(key)
+
+    def cleared(self, key: JobKey, uid: str) -> None:
+        """Take note that what a job has stored, which is gone, was removed."""
+        uids = self.removed.get(key, set())
+        uids.discard(uid)
+        if not uids:
+            self.removed.pop(key, None)
 
     def put_child(self, key: JobKey, job_uid: str, child: Child) -> bool:
         """Take a child's state as seen; False if it was known already, or is older than what is known."""

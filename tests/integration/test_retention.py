@@ -55,3 +55,12 @@ def test_jobs_stay_where_retention_is_switched_off(
             lambda: condition(jobs.status("kept"), "ResultAvailable")["reason"] == "ResultExpired", "it expires", 10
         )
         assert exists(jobs, "kept")
+
+
+def test_a_deleted_job_takes_its_results_along(jobs: Jobs, operator: OperatorProcess, site: DemoSite) -> None:
+    """What a person deletes does not lie around until its time is over."""
+    jobs.apply("gone", single={"url": site.base_url + "/"}, priority="High")
+    stored = Path(unquote(urlparse(jobs.finished("gone")["resultURL"]).path))
+    assert stored.is_file()
+    jobs.kubectl("delete", "crawljob", "gone")
+    wait_until(lambda: not stored.exists(), "the result goes", 10)
