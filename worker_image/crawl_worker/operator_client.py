@@ -5,6 +5,7 @@ decided here, once.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,6 +29,8 @@ from crawl_worker.spool import Spool
 
 _LOG: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+EARLIER_FILE: Final = "earlier.jsonl"
 
 _PROGRESS_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 5.0
@@ -90,8 +93,8 @@ class OperatorClient:
 
         Raises:
             RejectedError: another try would be answered the same.
+            SpoolError: the disk does not take them.
         """
-        path = directory / "earlier.jsonl"
 
         async def get() -> Path | None:
             try:
@@ -101,10 +104,11 @@ class OperatorClient:
                     _check(response.status, "" if response.ok else await response.text())
                     if response.status == 204:
                         return None
-                    with path.open("wb") as file:
+                    spool = Spool(directory, EARLIER_FILE)
+                    with contextlib.closing(spool):
                         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-                            file.write(chunk)
-                    return path
+                            spool.append(chunk)
+                    return spool.path
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise UnavailableError(f"{type(error).__name__}: {error}") from error
 
