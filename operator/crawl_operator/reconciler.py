@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from crawl_api.crawljob import CrawlJobSpec
-from crawl_api.names import ANNOTATION_DEAD_LETTER
+from crawl_api.names import ANNOTATION_DEAD_LETTER, LABEL_JOB_UID
 from crawl_api.status import CrawlJobStatus, Execution, Phase
 from crawl_operator import events
 from crawl_operator.decide.capacity import admit
@@ -46,7 +46,7 @@ from crawl_operator.queue import WorkQueue
 from crawl_operator.results import ResultStore
 from crawl_operator.settings import Settings
 from crawl_operator.store import Store
-from crawl_operator.workloads import build_child, child_name
+from crawl_operator.workloads import build_child
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +116,8 @@ class Reconciler:
 
     async def _observe(self, job: Job) -> Observation:
         pods, batch_jobs = self._children(job)
-        if not pods and not batch_jobs and job.phase is Phase.PROCESSING:
+        expected = job.phase is Phase.PROCESSING if not batch_jobs else all(child.ended for child in batch_jobs)
+        if expected and not pods:
             await self._look_for_children(job)  # before a worker is called lost, the API server is asked
             pods, batch_jobs = self._children(job)
         pod = newest(pods)
@@ -236,12 +237,8 @@ class Reconciler:
         await self._act(refused, decide(refused, self._policy, self._clock()))
 
     async def _look_for_children(self, job: Job) -> None:
-        for attempt in {each.number for each in job.status.attempts if each.number > job.attempts_over}:
-            for resource in (PODS, BATCH_JOBS):
-                try:
-                    body = await self._kube.get(resource, job.key.namespace, child_name(job, attempt))
-                except NotFoundError:
-                    continue
+        for resource in (PODS, BATCH_JOBS):
+            async for body in self._kube.list(resource, job.key.namespace, selector=f"{LABEL_JOB_UID}={job.uid}"):
                 self._put_child(resource, body)
 
     async def _read_again(self, job: Job) -> None:

@@ -54,6 +54,8 @@ class Api:
         application = web.Application()
         application.router.add_post("/api/v1/namespaces/team/pods", self.create_pod)
         application.router.add_post("/api/v1/namespaces/team/events", self.create_event)
+        for children in ("/api/v1/namespaces/team/pods", "/apis/batch/v1/namespaces/team/jobs"):
+            application.router.add_get(children, self.list_nothing)
         job = "/apis/crawl-operator.io/v1alpha1/namespaces/team/crawljobs/news"
         application.router.add_get(job, self.get_job)
         application.router.add_patch(f"{job}/status", self.patch_status)
@@ -73,6 +75,9 @@ class Api:
             return web.json_response({"reason": "Because", "message": "not now"}, status=status)
         self.pods.append(body)
         return web.json_response(self.stamped(body), status=201)
+
+    async def list_nothing(self, _: web.Request) -> web.Response:
+        return web.json_response({"metadata": {}, "items": None})
 
     async def create_event(self, request: web.Request) -> web.Response:
         self.events.append((await request.json())["reason"])

@@ -72,7 +72,7 @@ async def test_a_batch_records_every_url_and_one_bad_url_harms_no_other(
         )
     )
     assert ended.code == 0, ended.log
-    found = {record["url"]: record.get("error") for record in records(ended)}
+    found: dict[str, Any] = {record["url"]: record.get("error") for record in records(ended)}
     assert {url: (error["code"], error["retryable"]) if error else (None, False) for url, error in found.items()} == (
         expected
     )

@@ -1,6 +1,7 @@
 """robots.txt: obeyed where the job says so, read once per site, and not guessed where it cannot be read."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from operator_stand_in import StandIn
@@ -26,7 +27,7 @@ async def test_rules_are_obeyed_and_read_once(worker: Worker, site: Site, operat
     site.robots = RULES
     urls = [f"{site.url}/{path}" for path in ("page/1", "page/2", "redirect?to=/page/2", "page/3")]
     ended = await worker.run(assignment(operator, *urls))
-    errors = {record["url"]: record.get("error") for record in records(ended)}
+    errors: dict[str, Any] = {record["url"]: record.get("error") for record in records(ended)}
     assert errors[urls[0]] is None
     assert errors[urls[3]] is None
     for url in urls[1:3]:

@@ -80,7 +80,7 @@ class Worker:
         return Ended(process.returncode, log.decode(), message, self.work)
 
     async def run(self, job: dict[str, Any], seconds: float = 60, **environment: str) -> Ended:
-        return await self.end(await self.start(job, **environment), seconds)
+        return await self.end(await self.start(job, None, **environment), seconds)
 
 
 async def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
