@@ -116,7 +116,8 @@ class ResultStore:
         try:
             await self._store.put_async(path, content, chunk_size=_CHUNK)
         except (BaseError, OSError) as error:
-            raise StoreFullError(f"the result store cannot be written: {error}") from error
+            why = str(error).partition("\n")[0]  # what follows is for the library's own makers
+            raise StoreFullError(f"the result store cannot be written: {why}") from error
 
 
 def _path(key: JobKey, uid: str, pod: str, file: str) -> str:

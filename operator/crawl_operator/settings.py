@@ -21,7 +21,7 @@ from crawl_operator.decide.model import ClassPolicy, Policy
 
 ENV_PREFIX: Final = "CRAWL_OPERATOR_"
 
-MAX_FOLDER: Final = 100
+MAX_FOLDER: Final = 200
 """Characters of the result folder's path; with names below it and URL quoting, a result URL stays within 500."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -24,8 +24,9 @@ pytestmark = pytest.mark.cluster
 
 _GONE_SECONDS = 20
 _HOLDER = """
-    import sys
+    import signal, sys
     from local_cluster import LocalCluster
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background has it ignored
     with LocalCluster("held", node=False) as cluster:
         print(cluster.state_dir, flush=True)
         sys.stdin.read()

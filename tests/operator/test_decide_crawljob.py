@@ -132,8 +132,11 @@ def test_progress_is_written_as_often_as_agreed() -> None:
 def test_a_report_that_says_nothing_new_costs_no_write() -> None:
     before = replace(processing(spec=batch_of(10)), report=report_of(3))
     after = carried_out(before, decide(before, POLICY, NOW + timedelta(seconds=2)))
-    plan = decide(after, POLICY, NOW + timedelta(minutes=5))
-    assert (plan.status, plan.actions) == (None, ())
+    for pause in (3, 300):
+        plan = decide(after, POLICY, NOW + timedelta(seconds=pause))
+        assert (plan.status, plan.actions) == (None, ())
+        assert plan.requeue_after is not None
+        assert plan.requeue_after > 30, "nor another look for the report's sake"
 
 
 def test_without_a_report_a_running_worker_costs_no_write() -> None:
@@ -330,6 +333,7 @@ def test_a_completed_batch_job_whose_pod_is_gone_has_lost_its_worker(seen_runnin
     status = status_of(decide(replace(before, pods=(), batch_jobs=(make_batch_job(completed=True),)), POLICY, NOW))
     assert status.phase is Phase.RETRY
     assert status.errors[-1].code == "WorkerLost"
+    assert make_batch_job().name in status.last_error
     assert [each.number for each in status.attempts] == [1]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from crawl_api.crawljob import Priority
-from crawl_api.status import Phase
-from crawl_operator.decide.model import JobKey
+from crawl_api.status import CrawlJobStatus, Phase
+from crawl_operator.decide.model import Job, JobKey
 from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of
 
 META: dict[str, Any] = {
@@ -55,6 +55,61 @@ def test_of_a_finished_job_the_bulk_is_left_out(phase: Phase) -> None:
     assert job.phase is phase
     assert job.spec == {}
     assert job.status.last_error == ""
+
+
+def annotated(phase: Phase = Phase.PENDING, status: dict[str, Any] | None = None, **annotations: str) -> Job:
+    """Project a job with annotations of ours, named without their prefix, `_` for `-`."""
+    named = {f"crawl-operator.io/{name.replace('_', '-')}": value for name, value in annotations.items()}
+    return job_of(
+        {
+            "metadata": META | {"annotations": named | {"example.org/other": "x"}},
+            "spec": SPEC,
+            "status": {"phase": phase.value, **(status or {})},
+        }
+    )
+
+
+def test_a_job_is_kept_with_the_levers_that_a_person_has_pulled() -> None:
+    job = annotated(requeue="2026-03-01", cancel="true")
+    assert (job.requeue, job.cancel, job.marks) == ("2026-03-01", True, {})
+    assert [annotated(cancel=value).cancel for value in ("True", "TRUE", "false", "", "yes")] == [
+        True, True, False, False, False
+    ]  # fmt: skip
+    bare = job_of({"metadata": META, "spec": SPEC})
+    assert (bare.requeue, bare.cancel, bare.marks) == ("", False, {})
+
+
+@pytest.mark.parametrize("value", ["1\u2028", "x" * 1000, "a" * 255 + " " + "b" * 100, " 1 ", "\u202e1"])
+def test_a_requeue_is_remembered_as_a_status_can_say_it(value: str) -> None:
+    """Else what is remembered would differ from what is set, and the job would run again and again."""
+    job = annotated(Phase.FAILED, requeue=value)
+    assert not job.settled
+    written = CrawlJobStatus.model_validate_json(CrawlJobStatus(requeued=job.requeue).model_dump_json())
+    assert annotated(Phase.FAILED, {"requeued": written.requeued}, requeue=value).settled
+
+
+def test_a_finished_job_is_settled_when_nothing_is_left_to_be_done() -> None:
+    ended = {"completedAt": "2026-03-01T12:00:00Z"}
+    reconciling = {
+        "type": "Reconciling", "status": "False", "reason": "Timeout", "lastTransitionTime": "2026-03-01T12:00:00Z",
+    }  # fmt: skip
+    dead = ended | {"conditions": [reconciling]}
+    marks = {
+        "dead_letter": "true", "dead_letter_reason": "Timeout", "dead_letter_at": "2026-03-01T12:00:00Z",
+    }  # fmt: skip
+    assert annotated(Phase.COMPLETED, ended).settled
+    assert annotated(Phase.COMPLETED, ended | {"requeued": "1"}, requeue="1").settled
+    assert annotated(Phase.COMPLETED, ended | {"requeued": "1"}).settled, "the lever was let go of"
+    assert annotated(Phase.DEAD_LETTER, dead, **marks).settled
+    for job in (
+        annotated(Phase.COMPLETED, ended, requeue="1"),
+        annotated(Phase.COMPLETED, ended, **marks),
+        annotated(Phase.DEAD_LETTER, dead),
+        annotated(Phase.DEAD_LETTER, dead, **(marks | {"dead_letter_reason": "Other"})),
+        annotated(Phase.RETRY),
+    ):
+        assert not job.settled
+        assert job.spec == SPEC, "and whoever is not is kept whole"
 
 
 def test_a_deleted_job_is_known_as_such() -> None:

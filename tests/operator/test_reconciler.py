@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from operator_cases import CREATED, NOW, SINGLE
+from operator_cases import CREATED, NOW, SINGLE, ended_pod, make_batch_job, outcome_of, running_pod
 
 from crawl_operator.decide.model import JobKey
 from crawl_operator.kube import ConflictError, Connection, Kube, RefusedError, UnavailableError
@@ -42,16 +42,25 @@ class Api:
         self.pods: list[dict[str, Any]] = []
         self.patches: list[dict[str, Any]] = []
         self.events: list[str] = []
+        self.marks: list[dict[str, Any]] = []
+        self.deleted: list[tuple[str, dict[str, Any]]] = []
+        self.delete_status = 200
+        self.job = JOB
         self.conflict = False
+        self.marks_conflict = False
         self.version = 100
 
     def application(self) -> web.Application:
         application = web.Application()
         application.router.add_post("/api/v1/namespaces/team/pods", self.create_pod)
         application.router.add_post("/api/v1/namespaces/team/events", self.create_event)
+        for children in ("/api/v1/namespaces/team/pods", "/apis/batch/v1/namespaces/team/jobs"):
+            application.router.add_get(children, self.list_nothing)
         job = "/apis/crawl-operator.io/v1alpha1/namespaces/team/crawljobs/news"
         application.router.add_get(job, self.get_job)
         application.router.add_patch(f"{job}/status", self.patch_status)
+        application.router.add_patch(job, self.patch_metadata)
+        application.router.add_delete("/api/v1/namespaces/team/pods/{name}", self.delete_pod)
         return application
 
     def stamped(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -67,19 +76,38 @@ class Api:
         self.pods.append(body)
         return web.json_response(self.stamped(body), status=201)
 
+    async def list_nothing(self, _: web.Request) -> web.Response:
+        return web.json_response({"metadata": {}, "items": None})
+
     async def create_event(self, request: web.Request) -> web.Response:
         self.events.append((await request.json())["reason"])
         return web.json_response({}, status=201)
 
     async def get_job(self, _: web.Request) -> web.Response:
-        return web.json_response(self.stamped(JOB))
+        return web.json_response(self.stamped(self.job))
 
     async def patch_status(self, request: web.Request) -> web.Response:
         patch = await request.json()
         if self.conflict:
             return web.json_response({"reason": "Conflict", "message": "it has changed"}, status=409)
         self.patches.append(patch)
-        return web.json_response(self.stamped(JOB | {"status": patch["status"]}))
+        self.job = self.job | {"status": patch["status"]}
+        return web.json_response(self.stamped(self.job))
+
+    async def patch_metadata(self, request: web.Request) -> web.Response:
+        patch = await request.json()
+        if self.marks_conflict:
+            self.marks_conflict = False
+            return web.json_response({"reason": "Conflict", "message": "it has changed"}, status=409)
+        self.marks.append(patch)
+        kept = {name: value for name, value in patch["metadata"]["annotations"].items() if value is not None}
+        self.job = self.job | {"metadata": self.job["metadata"] | {"annotations": kept}}
+        return web.json_response(self.stamped(self.job))
+
+    async def delete_pod(self, request: web.Request) -> web.Response:
+        self.deleted.append((request.match_info["name"], await request.json()))
+        reason = {404: "NotFound", 409: "Conflict"}.get(self.delete_status, "")
+        return web.json_response({"reason": reason, "message": "x"}, status=self.delete_status)
 
 
 class Round:
@@ -162,3 +190,94 @@ async def test_every_write_names_the_version_it_was_decided_on(api: Api, round_:
         await round_.once()
     assert [patch["metadata"]["resourceVersion"] for patch in api.patches] == ["10"]
     assert set(api.patches[0]) == {"metadata", "status"}, "the spec is the user's"
+
+
+LAST = {"metadata": JOB["metadata"], "spec": JOB["spec"] | {"retry": {"maxAttempts": 1}}, "status": {}}
+MARKS = ["dead-letter", "dead-letter-at", "dead-letter-reason"]
+
+
+def crash(round_: Round) -> None:
+    """Let the job's worker end without a word."""
+    round_.store.put_child(KEY, "uid-of-news", ended_pod(version=200))
+
+
+async def test_a_dead_letter_is_marked_by_annotations_and_a_label_at_once(api: Api, round_: Round) -> None:
+    """In the round that writes the status, from the version that this has made."""
+    api.job = LAST
+    round_.store.put_job(job_of(api.stamped(LAST)))
+    crash(round_)
+    await round_.once()
+    (marks,) = api.marks
+    assert marks["metadata"]["resourceVersion"] == str(api.version - 1)
+    assert set(marks) == {"metadata"}
+    assert set(marks["metadata"]) == {"resourceVersion", "annotations", "labels"}
+    assert sorted(name.split("/")[1] for name in marks["metadata"]["annotations"]) == MARKS
+    assert marks["metadata"]["labels"] == {"crawl-operator.io/dead-letter": "true"}
+    job = round_.store.job(KEY)
+    assert job is not None
+    assert job.settled
+    writes = len(api.patches), len(api.marks)
+    await round_.once()
+    assert (len(api.patches), len(api.marks)) == writes == (1, 1)
+
+
+async def test_annotations_that_were_not_written_are_written_in_the_next_round(api: Api, round_: Round) -> None:
+    """Also after a crash in between: what is known then is the status alone."""
+    api.job = LAST
+    api.marks_conflict = True
+    round_.store.put_job(job_of(api.stamped(LAST)))
+    crash(round_)
+    with pytest.raises(ConflictError):
+        await round_.once()
+    assert (len(api.patches), api.marks) == (1, [])
+    await round_.once()
+    assert (len(api.patches), len(api.marks)) == (1, 1)
+
+
+async def test_marks_that_no_longer_hold_are_taken_away_and_nothing_else(api: Api, round_: Round) -> None:
+    metadata = JOB["metadata"] | {
+        "annotations": {
+            "crawl-operator.io/dead-letter": "true",
+            "crawl-operator.io/retry-count": "2",
+            "crawl-operator.io/requeue": "1",
+            "example.org/owner": "ann",
+        }
+    }
+    api.job = JOB | {"metadata": metadata}
+    round_.store.put_job(job_of(api.stamped(api.job)))
+    await round_.once()
+    assert api.marks[0]["metadata"]["annotations"] == {
+        "crawl-operator.io/dead-letter": None,
+        "crawl-operator.io/retry-count": None,
+    }
+    assert api.marks[0]["metadata"]["labels"] == {"crawl-operator.io/dead-letter": None}
+
+
+@pytest.mark.parametrize(("status", "known"), [(200, True), (404, False), (409, False)])
+async def test_a_worker_is_ended_by_its_uid(api: Api, round_: Round, status: int, known: bool) -> None:  # noqa: FBT001 - a column
+    """A namesake that came after it is not meant; one that is gone is forgotten."""
+    api.delete_status = status
+    api.job = JOB | {"spec": JOB["spec"] | {"cancel": True}}
+    round_.store.put_job(job_of(api.stamped(api.job)))
+    round_.store.put_child(KEY, "uid-of-news", running_pod("news-abc-1", version=200))
+    await round_.once()
+    assert api.deleted == [
+        ("news-abc-1", {"preconditions": {"uid": "uid-of-news-abc-1"}, "propagationPolicy": "Background"})
+    ]
+    assert (round_.store.worker("uid-of-news-abc-1") is not None) is known
+    assert api.patches == [], "nothing is said before it is gone"
+
+
+async def test_the_outcome_of_an_earlier_worker_is_not_taken_for_the_next_ones(
+    api: Api, round_: Round, tmp_path: Path
+) -> None:
+    """The second attempt's batch Job has ended and its pod was never seen: nothing is known of it."""
+    results = ResultStore(tmp_path, max_bytes=1000, inline_limit=1000)
+    await results.save_outcome(KEY, "uid-of-news", "news-abc-1", outcome_of(1, 1))
+    attempt = {"number": 1, "execution": "Job", "worker": "news-abc-1", "outcome": "Failed"}
+    api.job = JOB | {"status": {"phase": "Retry", "workerId": "news-abc-1", "attempts": [attempt]}}
+    round_.store.put_job(job_of(api.stamped(api.job)))
+    failed = make_batch_job("news-abc-2", attempt=2, failed_reason="BackoffLimitExceeded")
+    round_.store.put_child(KEY, "uid-of-news", failed)
+    await round_.once()
+    assert [patch["status"].get("infrastructureRetries") for patch in api.patches] == [1]

@@ -4,7 +4,7 @@ import pytest
 from operator_cases import batch_of, ended_pod, make_batch_job, make_job, make_pod, running_pod
 
 from crawl_api.crawljob import Priority
-from crawl_api.status import Phase
+from crawl_api.status import Attempt, CrawlJobStatus, Execution, Phase
 from crawl_api.worker_protocol import ProgressReport
 from crawl_operator.decide.model import BatchJob, JobKey, WorkerPod
 from crawl_operator.store import Store
@@ -155,6 +155,42 @@ def test_the_pod_of_a_batch_job_tells_when_its_place_is_free(seen: Seen) -> None
     assert seen.store.places.held == 0
 
 
+def over(number: int) -> CrawlJobStatus:
+    """The status of a job that waits again after that many attempts."""
+    attempts = tuple(
+        Attempt(number=each + 1, execution=Execution.JOB, worker=f"news-abc-{each + 1}", outcome=Phase.FAILED)
+        for each in range(number)
+    )
+    return CrawlJobStatus(phase=Phase.PENDING, attempts=attempts)
+
+
+def test_the_pod_of_an_attempt_that_is_over_keeps_nobody_from_waiting() -> None:
+    """It stays to be looked at; its job waits for its next attempt like any other, and is woken."""
+    seen = Seen(limit=1)
+    job, other = make_job("job", status=over(1)), make_job("other")
+    seen.store.put_child(job.key, job.uid, ended_pod())
+    seen.store.put_job(job)
+    assert seen.store.places.waiting == 1
+    seen.store.places.reserve(other)
+    seen.store.put_child(other.key, other.uid, running_pod("other-1"))
+    seen.take()
+    seen.store.remove_child(other.key, running_pod("other-1").uid)
+    assert "job" in seen.take()
+
+
+def test_the_next_attempts_batch_job_holds_its_place_beside_the_pod_of_the_last() -> None:
+    """Also for an operator that has just started, and so has reserved nothing."""
+    seen = Seen()
+    job = make_job(status=over(1))
+    seen.store.put_child(job.key, job.uid, ended_pod())
+    seen.store.put_child(job.key, job.uid, make_batch_job("news-abc-2", attempt=2))
+    assert seen.store.places.held == 1
+    seen.store.put_job(job)
+    assert seen.store.places.waiting == 0
+    seen.store.remove_child(job.key, make_batch_job("news-abc-2").uid)
+    assert seen.store.places.held == 0
+
+
 def test_only_pending_jobs_wait(seen: Seen) -> None:
     for number, phase in enumerate(Phase):
         seen.store.put_job(make_job(f"job{number}", phase=phase))
@@ -196,6 +232,21 @@ def test_the_newest_report_counts_until_the_job_is_over(seen: Seen) -> None:
     assert seen.take() == ["news"] * 3
     seen.store.put_job(make_job(version=11, phase=Phase.COMPLETED))
     assert seen.store.report(job) is None, "a finished job costs no memory for it"
+
+
+def test_a_report_counts_for_its_own_attempt_only(seen: Seen) -> None:
+    """What the first attempt said last is not the progress of the second, however late it comes."""
+    first = make_job(phase=Phase.PROCESSING)
+    seen.store.put_job(first)
+    seen.store.put_report(first, 1, ProgressReport(total=3, succeeded=2, failed=0))
+    second = make_job(version=11, status=over(1))
+    seen.store.put_job(second)
+    assert seen.store.report(second) is None
+    seen.store.put_report(second, 2, ProgressReport(total=3, succeeded=0, failed=0))
+    seen.store.put_report(second, 1, ProgressReport(total=3, succeeded=3, failed=0))
+    report = seen.store.report(second)
+    assert report is not None
+    assert report.succeeded == 0
 
 
 def test_the_memory_of_deletions_is_bounded(seen: Seen) -> None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 from operator_cases import make_job, outcome_of, running_pod
 
-from crawl_api.status import Phase
+from crawl_api.status import Attempt, CrawlJobStatus, Execution, Phase
 from crawl_api.worker_protocol import (
     MAX_OUTCOME_BYTES,
     MAX_PROGRESS_BYTES,
@@ -142,6 +142,65 @@ async def test_an_outcome_is_durable_when_it_is_answered(worker: Worker, operato
     assert answer.status == 204
     fresh = ResultStore(operator.folder, max_bytes=1, inline_limit=1000)
     assert await fresh.outcome(JobKey("team", "news"), UID, POD) == outcome
+
+
+def attempts(*outcomes: Phase | None, requeued_after: int = 0) -> CrawlJobStatus:
+    """The status of a running job with these attempts; the last one runs."""
+    made = tuple(
+        Attempt(number=number, execution=Execution.POD, worker=f"news-abc-{number}", outcome=outcome)
+        for number, outcome in enumerate(outcomes, start=1)
+    )
+    return CrawlJobStatus(phase=Phase.PROCESSING, attempts=made, requeued_after=requeued_after)
+
+
+async def earlier(worker: Worker, operator: Operator, attempt: int, status: CrawlJobStatus) -> ClientResponse:
+    """Ask for earlier records, as the worker of that attempt does."""
+    operator.store.put_job(make_job(uid=UID, version=10 + attempt, status=status))
+    pod = f"news-abc-{attempt}"
+    operator.store.put_child(JobKey("team", "news"), UID, running_pod(pod, attempt=attempt))
+    return await worker.send("GET", results_path(UID, attempt), token=operator.token(pod))
+
+
+async def test_the_first_attempt_finds_no_earlier_records(worker: Worker) -> None:
+    answer = await worker.send("GET", results_path(UID, 1))
+    assert (answer.status, await answer.read()) == (204, b"")
+
+
+async def test_an_attempt_is_given_what_those_before_it_have_stored(worker: Worker, operator: Operator) -> None:
+    """The newest holds all; an attempt that left nothing is passed over."""
+    first, second = b'{"url":"https://example.org/1"}\n' * 3000, b'{"url":"https://example.org/2"}\n'
+    assert (await worker.send("PUT", results_path(UID, 1), first)).status == 201
+    answer = await earlier(worker, operator, 2, attempts(Phase.FAILED, None))
+    assert (answer.status, await answer.read()) == (200, first)
+    assert (await worker.send("PUT", results_path(UID, 2), second, operator.token("news-abc-2"))).status == 201
+    answer = await earlier(worker, operator, 3, attempts(Phase.FAILED, Phase.FAILED, None))
+    assert await answer.read() == second
+    answer = await earlier(worker, operator, 4, attempts(Phase.FAILED, Phase.FAILED, Phase.FAILED, None))
+    assert await answer.read() == second
+
+
+async def test_records_are_not_carried_over_a_requeue(worker: Worker, operator: Operator) -> None:
+    """Whoever runs a job again wants it done again."""
+    assert (await worker.send("PUT", results_path(UID, 1), b"{}\n")).status == 201
+    answer = await earlier(worker, operator, 2, attempts(Phase.COMPLETED, None, requeued_after=1))
+    assert answer.status == 204
+
+
+async def test_what_an_attempt_has_stored_itself_is_not_earlier(worker: Worker, operator: Operator) -> None:
+    operator.store.put_job(make_job(uid=UID, version=11, status=attempts(None)))
+    assert (await worker.send("PUT", results_path(UID, 1), b"{}\n")).status == 201
+    assert (await worker.send("GET", results_path(UID, 1))).status == 204
+
+
+async def test_a_status_written_by_others_leads_to_nobody_elses_records(worker: Worker, operator: Operator) -> None:
+    """The pod's name is read from the status, and joined to a path."""
+    secret = operator.folder / "other" / "job" / "uid" / "pod" / "results.jsonl"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("{}")
+    for name in ("../../../other/job/uid/pod", str(secret.parent), ".."):
+        attempt = Attempt(number=1, execution=Execution.POD, worker=name, outcome=Phase.FAILED)
+        answer = await earlier(worker, operator, 2, attempts(None, None).model_copy(update={"attempts": (attempt,)}))
+        assert answer.status == 204, name
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)

@@ -21,6 +21,10 @@ class StandIn:
     progress_times: list[float] = field(default_factory=list)
     results: bytes | None = None
     outcome: Outcome | None = None
+    earlier: bytes | None = None
+    """Records of the attempts before."""
+    cuts: int = 0
+    """How often to break the connection in the middle of those."""
     tokens: list[str] = field(default_factory=list)
     tries: list[str] = field(default_factory=list)
     """What was tried, by the last part of its path, refused tries included."""
@@ -33,8 +37,8 @@ class StandIn:
     in_progress: int = 0
     most_in_progress: int = 0
 
-    async def handle(self, request: web.Request) -> web.Response:
-        what = request.path.rsplit("/", 1)[-1]
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        what = "earlier" if request.method == "GET" else request.path.rsplit("/", 1)[-1]
         self.tries.append(what)
         self.tokens.append(request.headers.get("Authorization", ""))
         if (bad := self.answer(self, what)) is not None:
@@ -47,6 +51,11 @@ class StandIn:
             self.progress_times.append(asyncio.get_running_loop().time())
             self.in_progress -= 1
             return web.Response(status=204)
+        if what == "earlier" and self.cuts:
+            self.cuts -= 1
+            return await self._cut(request)
+        if what == "earlier":
+            return web.Response(body=self.earlier) if self.earlier is not None else web.Response(status=204)
         if what == "outcome":
             self.outcome = Outcome.model_validate_json(await request.read())
             return web.Response(status=204)
@@ -59,6 +68,15 @@ class StandIn:
             self.results = body
         stored = StoredResult(url="file:///results/1/results.jsonl", bytes=len(body), sha256=digest)
         return web.json_response(stored.model_dump(mode="json", by_alias=True), status=201)
+
+    async def _cut(self, request: web.Request) -> web.StreamResponse:
+        body = self.earlier or b""
+        response = web.StreamResponse(headers={"Content-Length": str(len(body))})
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        assert request.transport is not None
+        request.transport.abort()
+        return response
 
 
 @asynccontextmanager

@@ -76,6 +76,8 @@ async def test_giving_up_is_the_infrastructures_fault(worker: Worker, site: Site
     failure = ended.outcome.failure
     assert failure is not None
     assert (failure.code, failure.cause) == ("ResultStoreUnavailable", "Infrastructure")
+    assert "the last try: " in failure.message
+    assert "it was not tried" not in failure.message
     assert ended.outcome.succeeded == 1
     assert ended.outcome.items == 0
 

@@ -52,6 +52,41 @@ def test_verdicts(ending: Ending, records: list[Record], verdict: tuple[str, Cau
     assert (failure and (failure.code, failure.cause)) == verdict
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("", 0),
+        ("-5", 0),
+        ("1.5", 0),
+        ("soon", 0),
+        ("9" * 500, 86400),
+        ("86401", 86400),
+        ("Tue, 01 Jan 2030 00:02:00 GMT", 120),
+        ("Tue, 01 Jan 2030 00:02:00", 120),
+        ("Tue, 01 Jan 2030 01:02:00 +0100", 120),
+        ("Mon, 31 Dec 2029 00:00:00 GMT", 0),
+        ("Fri, 01 Jan 2999 00:00:00 GMT", 86400),
+        ("Fri, 99 Jan 99999 00:00:00 GMT", 0),
+    ],
+)
+def test_a_pause_that_a_site_asks_for(text: str, seconds: int) -> None:
+    """A number of seconds or a time; nonsense is none, and nobody can ask for more than a day."""
+    asking = JobError(code="HTTP_503", retryable=True, time=NOW, details={"retryAfter": text})
+    outcome = tally(Record(url="http://example.com/", error=asking)).outcome(None)
+    assert (outcome.retryable, outcome.retry_after_seconds) == (1, seconds)
+
+
+def test_the_longest_pause_counts_and_only_where_another_try_is_worth_it() -> None:
+    def asking(seconds: str, *, retryable: bool) -> Record:
+        error = JobError(code="HTTP_503", retryable=retryable, time=NOW, details={"retryAfter": seconds})
+        return Record(url="http://example.com/", error=error)
+
+    made = tally(asking("5", retryable=True), asking("9", retryable=True), asking("60", retryable=False))
+    assert (made.retryable, made.retry_after, made.failed) == (2, 9, 3)
+
+
 def test_errors_are_bounded_and_all_counted() -> None:
     """The first hundred are kept; a late retryable one still makes the failure Transient."""
     made = tally(*(record(n) for n in range(MAX_ERRORS + 5)), record(999, retryable=True))

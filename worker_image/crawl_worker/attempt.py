@@ -61,6 +61,8 @@ class Attempt:
         self._watchdog = watchdog
         self._crawl_ends = started + job.timeout_seconds
         self._unfinished = list(job.urls)
+        self._holds_earlier = job.attempt == 1
+        """Whether the spool holds what earlier attempts have brought: only then may it take the place of theirs."""
         self._crawl: asyncio.Task[None] | None = None
         self._handover: Handover | None = None
         self._grace_ends: float | None = None
@@ -96,7 +98,7 @@ class Attempt:
         """Crawl until done, out of time or told to stop; return why the attempt failed, if it did."""
         try:
             ending = await self._crawl_until_end(client, spool)
-            if ending is Ending.TIMED_OUT:
+            if ending is Ending.TIMED_OUT and self._holds_earlier:
                 self._give_up_unfinished(spool)
         except SpoolError as error:
             return _spool_failure(error)
@@ -121,6 +123,7 @@ class Attempt:
                 record = from_line(line)
                 if record is not None and record.error is None and record.url in self._unfinished:
                     self._keep(spool, record)
+        path.unlink()
         _LOG.info("carried over", extra={"pages": self.tally.succeeded})
 
     async def _crawl_until_end(self, client: OperatorClient, spool: Spool) -> Ending:
@@ -139,8 +142,9 @@ class Attempt:
         return Ending.FINISHED
 
     async def _consume(self, client: OperatorClient, spool: Spool) -> None:
-        if self._job.attempt > 1:
+        if not self._holds_earlier:
             await self._carry_over(client, spool)
+            self._holds_earlier = True
         if not self._unfinished:
             return
         process = PROCESSORS[self._job.type]
@@ -173,7 +177,7 @@ class Attempt:
         self._watchdog.move(ends + OVERTIME_SECONDS)
         self._handover = Handover(client, ends)
         stored: StoredResult | None = None
-        if spool is not None and spool.items:
+        if spool is not None and spool.items and self._holds_earlier:
             answer = await self._handover.results(spool)
             if isinstance(answer, StoredResult):
                 stored = answer

@@ -47,7 +47,8 @@ class Handover:
             async with asyncio.timeout_at(self._ends) as self._limit:
                 return await self._client.store_results(spool)
         except TimeoutError:
-            code, cause, message = "ResultStoreUnavailable", Cause.INFRASTRUCTURE, "the operator could not be reached"
+            code, cause = "ResultStoreUnavailable", Cause.INFRASTRUCTURE
+            message = f"the results could not be stored in time; the last try: {self._client.last_problem}"
         except RejectedError as error:
             code, cause, message = "ResultRejected", Cause.PERMANENT, f"the operator refused the results: {error}"
         except OSError as error:

@@ -5,6 +5,7 @@ decided here, once.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,6 +29,8 @@ from crawl_worker.spool import Spool
 
 _LOG: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+EARLIER_FILE: Final = "earlier.jsonl"
 
 _PROGRESS_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 5.0
@@ -57,6 +60,8 @@ class OperatorClient:
         self._results = results_path(assignment.uid, assignment.attempt)
         self._outcome = outcome_path(assignment.uid, assignment.attempt)
         self._token_file = token_file
+        self.last_problem = "it was not tried"
+        """What the last failed try to store or fetch something came to."""
 
     async def __aenter__(self) -> Self:
         """Open the session. It honours no proxy of the environment: the operator is a neighbour."""
@@ -90,8 +95,8 @@ class OperatorClient:
 
         Raises:
             RejectedError: another try would be answered the same.
+            SpoolError: the disk does not take them.
         """
-        path = directory / "earlier.jsonl"
 
         async def get() -> Path | None:
             try:
@@ -101,14 +106,15 @@ class OperatorClient:
                     _check(response.status, "" if response.ok else await response.text())
                     if response.status == 204:
                         return None
-                    with path.open("wb") as file:
+                    spool = Spool(directory, EARLIER_FILE)
+                    with contextlib.closing(spool):
                         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-                            file.write(chunk)
-                    return path
+                            spool.append(chunk)
+                    return spool.path
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise UnavailableError(f"{type(error).__name__}: {error}") from error
 
-        return await _persist(get, "earlier results", "fetch")
+        return await self._persist(get, "earlier results", "fetch")
 
     async def store_results(self, spool: Spool) -> StoredResult:
         """Store all records, trying until it works or the caller's time is up.
@@ -127,7 +133,7 @@ class OperatorClient:
                 raise UnavailableError("the results arrived damaged")
             return stored
 
-        return await _persist(put, "results")
+        return await self._persist(put, "results")
 
     async def store_outcome(self, outcome: Outcome) -> None:
         """Store the outcome, trying until it works or the caller's time is up.
@@ -140,7 +146,19 @@ class OperatorClient:
         async def put() -> None:
             await self._send("PUT", self._outcome, body, _JSON)
 
-        await _persist(put, "outcome")
+        await self._persist(put, "outcome")
+
+    async def _persist(self, put: Callable[[], Awaitable[_T]], what: str, verb: str = "store") -> _T:
+        """Try again and again, with growing pauses; the caller's time limit is what ends it."""
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                return await put()
+            except UnavailableError as error:
+                self.last_problem = str(error)
+                _LOG.warning("cannot %s yet", verb, extra={"what": what, "error": self.last_problem})
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
+            delay = min(delay * 2, _MAX_DELAY)
 
     async def _send(
         self, method: str, path: str, body: bytes | AsyncIterator[bytes], kind: str, size: int | None = None
@@ -181,15 +199,3 @@ _JSON_LINES: Final = "application/x-ndjson"
 async def _file(spool: Spool) -> AsyncIterator[bytes]:
     for chunk in spool.chunks():
         yield chunk
-
-
-async def _persist(put: Callable[[], Awaitable[_T]], what: str, verb: str = "store") -> _T:
-    """Try again and again, with growing pauses; the caller's time limit is what ends it."""
-    delay = _FIRST_DELAY
-    while True:
-        try:
-            return await put()
-        except UnavailableError as error:
-            _LOG.warning("cannot %s yet", verb, extra={"what": what, "error": str(error)})
-        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
-        delay = min(delay * 2, _MAX_DELAY)

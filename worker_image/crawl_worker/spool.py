@@ -21,11 +21,12 @@ class Spool:
     """An append-only file of records, in `directory`; the whole lines in it are always good."""
 
     directory: Path
+    name: str = RESULTS_FILE
     items: int = field(default=0, init=False)
     size: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.path = self.directory / RESULTS_FILE
+        self.path = self.directory / self.name
         self._digest = hashlib.sha256()
         try:
             self._file = self.path.open("wb", buffering=0)

@@ -1,6 +1,9 @@
 """Counting an attempt, and judging it: pure, so that the last-resort watchdog can do it at any moment."""
 
+import math
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Final
 
@@ -44,9 +47,9 @@ class Tally:
             return
         self.failed += 1
         self.error_count += 1
-        self.retryable += record.error.retryable
-        asked = record.error.details.get("retryAfter", "")
-        self.retry_after = max(self.retry_after, int(asked) if asked.isdecimal() else 0)
+        if record.error.retryable:
+            self.retryable += 1
+            self.retry_after = max(self.retry_after, _asked_pause(record.error))
         if len(self.errors) < MAX_ERRORS:
             self.errors.append(record.error)
 
@@ -74,7 +77,7 @@ class Tally:
             errors=tuple(self.errors),
             error_count=self.error_count,
             retryable=self.retryable,
-            retry_after_seconds=min(self.retry_after, MAX_RETRY_AFTER),
+            retry_after_seconds=self.retry_after,
             failure=failure,
             stored=stored,
             items=items,
@@ -102,3 +105,16 @@ class Tally:
                     message=f"all {self.total} pages failed; the first: {first.code}: {first.message} ({first.url})",
                 )
         return None
+
+
+def _asked_pause(error: JobError) -> int:
+    """Return for how many seconds a site asked to be left alone: Retry-After names a number of them, or a time."""
+    text = error.details.get("retryAfter", "")
+    if text.isdecimal():
+        return min(int(text), MAX_RETRY_AFTER)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return 0
+    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
+    return min(max(math.ceil((until - error.time).total_seconds()), 0), MAX_RETRY_AFTER)
