@@ -10,8 +10,10 @@ from typing import Final
 
 from crawl_operator import handlers
 from crawl_operator.decide.model import JobKey
+from crawl_operator.gauges import expose
 from crawl_operator.health import HealthApi, serve
 from crawl_operator.kube import Kube, KubeError, NotFoundError
+from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler
 from crawl_operator.results import ResultStore
@@ -57,13 +59,15 @@ async def run(settings: Settings) -> None:
         max_bytes=settings.results.max_bytes,
         inline_limit=settings.results.inline_limit_bytes,
     )
+    metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
         kube = await stack.enter_async_context(
-            Kube(handlers.connect, timeout=settings.reconcile.request_timeout_seconds)
+            Kube(handlers.connect, timeout=settings.reconcile.request_timeout_seconds, metrics=metrics)
         )
-        guard = WatchGuard(store, kube, settings.namespaces, settings.reconcile.relist_seconds)
-        probes = HealthApi(guard, queue).application()
-        reports = WorkerApi(store, TokenVerifier(kube.read), results).application()
+        guard = WatchGuard(store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics)
+        expose(metrics, store, queue, guard, standby=str)
+        probes = HealthApi(guard, queue, metrics).application()
+        reports = WorkerApi(store, TokenVerifier(kube.read), results, metrics).application()
         runners = [
             await serve(application, address.host, address.port)
             for application, address in ((probes, settings.health), (reports, settings.endpoint))
@@ -76,9 +80,9 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(_end, watches, stop)
         for runner in runners:
             stack.push_async_callback(runner.cleanup)
-        reconciler = Reconciler(store, queue, kube, results, settings)
+        reconciler = Reconciler(store, queue, kube, results, settings, metrics=metrics)
         async with asyncio.TaskGroup() as tasks:
-            working = [tasks.create_task(reconciler.run()), tasks.create_task(guard.run())]
+            working = [tasks.create_task(work) for work in (reconciler.run(), guard.run(), metrics.measure_lag())]
             _log.info("ready")
             await stop.wait()
             for task in working:
