@@ -1,4 +1,4 @@
-"""A reverse proxy before the API server: it counts what a client writes and can freeze its watches.
+"""A reverse proxy before the API server: it counts what a client writes, can freeze its watches and cut it off.
 
 The client talks plain HTTP to it and authenticates with its own token, which is passed on.
 """
@@ -7,9 +7,10 @@ import asyncio
 import base64
 import contextlib
 import ssl
+import time
 from dataclasses import dataclass
 from threading import Thread
-from typing import Self
+from typing import Literal, Self
 
 import aiohttp
 import yaml
@@ -23,11 +24,13 @@ _DROPPED = frozenset({"host", "content-length", "transfer-encoding", "connection
 
 @dataclass(frozen=True)
 class Call:
-    """One request that went through."""
+    """One request: what it came to (0: nothing, the client was cut off), and when it came."""
 
     method: str
     path: str
     status: int
+    at: float = 0
+    """By the clock of `time.monotonic`."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.status}"
@@ -41,6 +44,9 @@ class ApiProxy:
         trusted = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]["certificate-authority-data"]
         self._tls = ssl.create_default_context(cadata=base64.b64decode(trusted).decode())
         self.calls: list[Call] = []
+        self.cut_off: list[Call] = []
+        self.cut: Literal["", "refuse", "hang"] = ""
+        """How the client is cut off: its connections break, or nothing on them is ever answered."""
         self.frozen = False
         """Whether what watches deliver is held back, for ever, without a word."""
         self.port = 0
@@ -55,6 +61,11 @@ class ApiProxy:
     def writes(self) -> list[Call]:
         """The successful calls that changed something."""
         return [call for call in self.calls if call.method in _WRITES and call.status < 300]
+
+    @property
+    def tried_writes(self) -> list[Call]:
+        """The calls that would have changed something, whatever came of them."""
+        return [call for call in (*self.calls, *self.cut_off) if call.method in _WRITES]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -86,10 +97,14 @@ class ApiProxy:
     async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _DROPPED}
         url = self._server + request.path_qs
+        at = time.monotonic()
+        if self.cut:
+            self.cut_off.append(Call(request.method, request.path, 0, at))
+            await self._cut(request)
         async with self._session.request(
             request.method, url, headers=headers, data=await request.read() or None
         ) as answer:
-            self.calls.append(Call(request.method, request.path, answer.status))
+            self.calls.append(Call(request.method, request.path, answer.status, at))
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _DROPPED}
             response = web.StreamResponse(status=answer.status, headers=kept)
             watch = "watch=true" in request.query_string
@@ -98,6 +113,14 @@ class ApiProxy:
                 async for chunk in answer.content.iter_any():
                     while watch and self.frozen:  # noqa: ASYNC110 - set from another thread
                         await asyncio.sleep(0.05)
+                    await self._cut(request)
                     await response.write(chunk)
+                await self._cut(request)
                 await response.write_eof()
             return response
+
+    async def _cut(self, request: web.BaseRequest) -> None:
+        while self.cut == "hang":  # noqa: ASYNC110 - set from another thread
+            await asyncio.sleep(0.05)
+        if self.cut and request.transport is not None:
+            request.transport.abort()

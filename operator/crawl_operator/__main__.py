@@ -10,8 +10,11 @@ from typing import Final
 
 from crawl_operator import handlers
 from crawl_operator.decide.model import JobKey
+from crawl_operator.gauges import expose
 from crawl_operator.health import HealthApi, serve
 from crawl_operator.kube import Kube, KubeError, NotFoundError
+from crawl_operator.lease import Alone, Elected, Lease
+from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler
 from crawl_operator.results import ResultStore
@@ -57,13 +60,25 @@ async def run(settings: Settings) -> None:
         max_bytes=settings.results.max_bytes,
         inline_limit=settings.results.inline_limit_bytes,
     )
+    metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
+        elected = await _stand_for_election(stack, settings, metrics)
         kube = await stack.enter_async_context(
-            Kube(handlers.connect, timeout=settings.reconcile.request_timeout_seconds)
+            Kube(
+                handlers.connect,
+                timeout=settings.reconcile.request_timeout_seconds,
+                metrics=metrics,
+                write_seconds=elected.remaining,
+            )
         )
-        guard = WatchGuard(store, kube, settings.namespaces, settings.reconcile.relist_seconds)
-        probes = HealthApi(guard, queue).application()
-        reports = WorkerApi(store, TokenVerifier(kube.read), results).application()
+        guard = WatchGuard(store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics)
+
+        def standby() -> str:
+            return elected.standby
+
+        expose(metrics, store, queue, guard, standby)
+        probes = HealthApi(guard, queue, metrics, standby).application()
+        reports = WorkerApi(store, TokenVerifier(kube.read), results, metrics, standby).application()
         runners = [
             await serve(application, address.host, address.port)
             for application, address in ((probes, settings.health), (reports, settings.endpoint))
@@ -76,14 +91,37 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(_end, watches, stop)
         for runner in runners:
             stack.push_async_callback(runner.cleanup)
-        reconciler = Reconciler(store, queue, kube, results, settings)
+        stack.push_async_callback(elected.release)
+        reconciler = Reconciler(store, queue, kube, results, settings, metrics=metrics)
+
+        def look_at_all() -> None:
+            for job in store.jobs():
+                if not job.phase.terminal:
+                    queue.add(job.key)
+
         async with asyncio.TaskGroup() as tasks:
-            working = [tasks.create_task(reconciler.run()), tasks.create_task(guard.run())]
+            working = [
+                tasks.create_task(work)
+                for work in (
+                    reconciler.run(),
+                    guard.run(),
+                    metrics.measure_lag(),
+                    # What another leader has written last may not have been seen yet: capacity is counted from it.
+                    elected.run(prepare=guard.fill, lead=look_at_all),
+                )
+            ]
             _log.info("ready")
             await stop.wait()
             for task in working:
                 task.cancel()
     _log.info("stopped")
+
+
+async def _stand_for_election(stack: contextlib.AsyncExitStack, settings: Settings, metrics: Metrics) -> Elected:
+    if not settings.leadership.enabled:
+        return Alone()
+    client = Kube(handlers.connect, timeout=settings.leadership.renew_seconds / 2, metrics=metrics)
+    return Lease(await stack.enter_async_context(client), settings.leadership)
 
 
 async def _end(watches: asyncio.Task[None], stop: asyncio.Event) -> None:

@@ -1,12 +1,13 @@
-"""Liveness and readiness: not whether the process answers, but whether it still sees and still works."""
+"""Liveness, readiness and metrics: not whether the process answers, but whether it still sees and still works."""
 
 import asyncio
-import time
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 
 from crawl_operator.decide.model import JobKey
+from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
 from crawl_operator.watch_guard import WatchGuard
 
@@ -15,19 +16,33 @@ STUCK_SECONDS: Final = 180.0
 
 
 class HealthApi:
-    """Serves /healthz and /readyz: 200, or 503 with one line for each thing that is wrong."""
+    """Serves /healthz and /readyz: 200, or 503 with one line for each thing that is wrong; and /metrics.
 
-    def __init__(self, guard: WatchGuard, queue: WorkQueue[JobKey], *, stuck_seconds: float = STUCK_SECONDS) -> None:
+    Args:
+        standby: says why workers must not be sent here, and nothing while they may.
+    """
+
+    def __init__(
+        self,
+        guard: WatchGuard,
+        queue: WorkQueue[JobKey],
+        metrics: Metrics | None = None,
+        standby: Callable[[], str] = str,
+        *,
+        stuck_seconds: float = STUCK_SECONDS,
+    ) -> None:
         self._guard = guard
         self._queue = queue
+        self._metrics = metrics or Metrics()
+        self._standby = standby
         self._stuck_seconds = stuck_seconds
-        self._beat = time.monotonic()
 
     def application(self) -> web.Application:
         """Return the application to serve."""
         application = web.Application()
         application.router.add_get("/healthz", self._live)
         application.router.add_get("/readyz", self._ready)
+        application.router.add_get("/metrics", self._show_metrics)
         return application
 
     def problems(self) -> list[str]:
@@ -42,7 +57,12 @@ class HealthApi:
 
     async def _ready(self, _: web.Request) -> web.Response:
         starting = [] if self._guard.synced else ["starting: the first list of jobs is not complete"]
-        return _answer(starting + self.problems())
+        standby = [f"standby: {why}"] if (why := self._standby()) else []
+        return _answer(starting + standby + self.problems())
+
+    async def _show_metrics(self, request: web.Request) -> web.Response:
+        body, content_type = self._metrics.exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 def _answer(problems: list[str]) -> web.Response:

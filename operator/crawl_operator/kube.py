@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -10,6 +12,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 from crawl_api.names import API_VERSION, PLURAL
+from crawl_operator.metrics import Metrics
 
 Object = dict[str, Any]
 
@@ -37,6 +40,10 @@ class KubeError(Exception):
 
 class LoginFailedError(KubeError):
     """There are no credentials to log in with."""
+
+
+class NotLeadingError(KubeError):
+    """The write was not sent: another operator may lead by now."""
 
 
 class NotFoundError(KubeError):
@@ -78,6 +85,10 @@ CRAWLJOBS: Final = Resource(API_VERSION, PLURAL)
 PODS: Final = Resource("v1", "pods")
 BATCH_JOBS: Final = Resource("batch/v1", "jobs")
 EVENTS: Final = Resource("v1", "events")
+LEASES: Final = Resource("coordination.k8s.io/v1", "leases")
+
+_METHODS: Final = {"get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
+"""Kubernetes' verbs, as rights and metrics name them, and what they are in HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +107,23 @@ class Kube:
         login: returns a connection; asked again when the server answers 401, because tokens are renewed.
         timeout: seconds for one request.
         parallel: requests in flight at once.
+        write_seconds: returns for how many seconds from now writes are allowed; a write ends within them.
     """
 
-    def __init__(self, login: Callable[[], Awaitable[Connection]], *, timeout: float, parallel: int = 32) -> None:
+    def __init__(
+        self,
+        login: Callable[[], Awaitable[Connection]],
+        *,
+        timeout: float,
+        parallel: int = 32,
+        metrics: Metrics | None = None,
+        write_seconds: Callable[[], float] = lambda: math.inf,
+    ) -> None:
         self._login = login
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._timeout = timeout
         self._parallel = parallel
+        self._metrics = metrics or Metrics()
+        self._write_seconds = write_seconds
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -109,7 +131,6 @@ class Kube:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._parallel),
-            timeout=self._timeout,
             auto_decompress=True,
         )
         self._connection = await self._login()
@@ -119,13 +140,18 @@ class Kube:
         if self._session is not None:
             await self._session.close()
 
+    @property
+    def may_write(self) -> bool:
+        """Whether writes are allowed now."""
+        return self._write_seconds() > 0
+
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """Read an object.
 
         Raises:
             NotFoundError: there is none.
         """
-        return await self._call("GET", resource.path(namespace, name))
+        return await self._call("get", resource.plural, resource.path(namespace, name))
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """Create an object.
@@ -133,7 +159,17 @@ class Kube:
         Raises:
             AlreadyExistsError: one of that name is there.
         """
-        return await self._call("POST", resource.path(namespace), body=body)
+        return await self._call("create", resource.plural, resource.path(namespace), body=body)
+
+    async def update(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """Replace an object, if it is still at the version that the body carries.
+
+        Raises:
+            ConflictError: it is not; nothing was written.
+        """
+        return await self._call(
+            "update", resource.plural, resource.path(namespace, body["metadata"]["name"]), body=body
+        )
 
     async def patch_status(self, resource: Resource, namespace: str, name: str, version: int, patch: Object) -> Object:
         """Merge a patch into an object's status, if the object is still at that version.
@@ -143,7 +179,9 @@ class Kube:
         """
         body = {"metadata": {"resourceVersion": str(version)}, "status": patch}
         path = resource.path(namespace, name, "status")
-        return await self._call("PATCH", path, body=body, content_type="application/merge-patch+json")
+        return await self._call(
+            "patch", f"{resource.plural}/status", path, body=body, content_type="application/merge-patch+json"
+        )
 
     async def patch_metadata(
         self, resource: Resource, namespace: str, name: str, version: int, metadata: Object
@@ -155,7 +193,7 @@ class Kube:
         """
         body = {"metadata": {"resourceVersion": str(version), **metadata}}
         path = resource.path(namespace, name)
-        return await self._call("PATCH", path, body=body, content_type="application/merge-patch+json")
+        return await self._call("patch", resource.plural, path, body=body, content_type="application/merge-patch+json")
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str, *, version: int | None = None
@@ -168,7 +206,7 @@ class Kube:
         """
         preconditions = {"uid": uid} | ({"resourceVersion": str(version)} if version is not None else {})
         body = {"preconditions": preconditions, "propagationPolicy": "Background"}
-        await self._call("DELETE", resource.path(namespace, name), body=body)
+        await self._call("delete", resource.plural, resource.path(namespace, name), body=body)
 
     async def list(
         self, resource: Resource, namespace: str | None, *, selector: str = "", metadata_only: bool = False
@@ -183,7 +221,7 @@ class Kube:
             params["labelSelector"] = selector
         accept = _METADATA_ONLY if metadata_only else "application/json"
         while True:
-            page = await self._call("GET", resource.path(namespace), params=params, accept=accept)
+            page = await self._call("list", resource.plural, resource.path(namespace), params=params, accept=accept)
             for item in page["items"] or ():  # null, where there are none
                 yield item
             params["continue"] = page["metadata"].get("continue", "")
@@ -192,11 +230,12 @@ class Kube:
 
     async def read(self, path: str) -> Object:
         """Read a non-resource URL, such as the published token keys."""
-        return await self._call("GET", path, accept="*/*")
+        return await self._call("get", path, path, accept="*/*")
 
     async def _call(  # noqa: PLR0913 - the parts of a request
         self,
-        method: str,
+        verb: str,
+        resource: str,
         path: str,
         *,
         body: Object | None = None,
@@ -204,31 +243,39 @@ class Kube:
         accept: str = "application/json",
         content_type: str = "application/json",
     ) -> Object:
+        method = _METHODS[verb]
+        call = f"{method} {path}"
+        data = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
         for last_try in (False, True):
             connection = self._connection
             if self._session is None or connection is None:
                 raise RuntimeError("the client is not open")
-            headers = {**connection.headers, "Accept": accept, "Content-Type": content_type}
-            data = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
+            allowed = math.inf if method == "GET" else self._write_seconds()
+            if allowed <= 0:
+                raise NotLeadingError(f"{call}: not sent, for this operator does not lead")
+            started, code = time.monotonic(), 0
             try:
                 async with self._session.request(
                     method,
                     connection.server + path,
-                    headers=headers,
+                    headers={**connection.headers, "Accept": accept, "Content-Type": content_type},
                     data=data,
                     params=params,
                     ssl=connection.tls if connection.tls is not None else True,
+                    timeout=aiohttp.ClientTimeout(total=min(self._timeout, allowed)),
                 ) as response:
-                    text = await response.text()
-                    if response.status == 401 and not last_try:
-                        await self._login_again(connection)
-                        continue
-                    if response.status < 300:
-                        return _object(text, method, path)
-                    raise _error(response.status, response.headers, text, f"{method} {path}")
+                    text, code = await response.text(), response.status
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 what = str(error) or type(error).__name__
-                raise UnavailableError(f"{method} {path}: no answer from the API server: {what}") from error
+                raise UnavailableError(f"{call}: no answer from the API server: {what}") from error
+            finally:
+                self._metrics.api_answered(verb, resource, code, time.monotonic() - started)
+            if code == 401 and not last_try:
+                await self._login_again(connection)
+                continue
+            if code < 300:
+                return _object(text, call)
+            raise _error(code, response.headers, text, call)
         raise AssertionError("unreachable")
 
     async def _login_again(self, stale: Connection) -> None:
@@ -237,13 +284,13 @@ class Kube:
                 self._connection = await self._login()
 
 
-def _object(text: str, method: str, path: str) -> Object:
+def _object(text: str, call: str) -> Object:
     try:
         parsed = json.loads(text)
     except ValueError as error:
-        raise UnavailableError(f"{method} {path}: the answer is not JSON") from error
+        raise UnavailableError(f"{call}: the answer is not JSON") from error
     if not isinstance(parsed, dict):
-        raise UnavailableError(f"{method} {path}: the answer is no object")
+        raise UnavailableError(f"{call}: the answer is no object")
     return parsed
 
 

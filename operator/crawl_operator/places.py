@@ -5,9 +5,11 @@ kept here follows from the jobs and children seen, so that a restart counts the 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from operator import itemgetter
 
+from crawl_api.crawljob import Priority
 from crawl_operator.decide.model import Job, JobKey
 
 Order = tuple[int, datetime, str, str]
@@ -38,6 +40,18 @@ class Places:
     def waiting(self) -> int:
         """How many jobs wait."""
         return len(self._line)
+
+    def waiting_of(self, priority: Priority) -> int:
+        """Return how many jobs of a priority wait."""
+        start, end = (bisect_left(self._line, rank, key=itemgetter(0)) for rank in (priority.rank, priority.rank + 1))
+        return end - start
+
+    def holders(self) -> Iterator[tuple[JobKey, str]]:
+        """Iterate over key and UID of the jobs that hold a place."""
+        for key, uids in self._live.items():
+            for uid in uids:
+                yield key, uid
+        yield from self._reserved.items()
 
     def ahead_of(self, job: Job) -> int:
         """Return how many waiting jobs are served before this one."""

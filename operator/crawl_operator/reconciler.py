@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -39,10 +40,12 @@ from crawl_operator.kube import (
     Kube,
     KubeError,
     NotFoundError,
+    NotLeadingError,
     Object,
     RefusedError,
     Resource,
 )
+from crawl_operator.metrics import Metrics
 from crawl_operator.patch import merge_patch
 from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of
 from crawl_operator.queue import WorkQueue
@@ -73,6 +76,7 @@ class Reconciler:
         results: ResultStore,
         settings: Settings,
         clock: Callable[[], datetime] = utc_now,
+        metrics: Metrics | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -81,6 +85,7 @@ class Reconciler:
         self._settings = settings
         self._policy = settings.policy
         self._clock = clock
+        self._metrics = metrics or Metrics()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -91,24 +96,33 @@ class Reconciler:
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
+            started, failure = time.monotonic(), ""
             try:
                 async with asyncio.timeout(_RECONCILE_SECONDS):
                     requeue_after = await self.reconcile(key)
+            except NotLeadingError:
+                self._queue.done(key)  # whoever leads next looks at every job
             except ConflictError:
+                failure = "conflict"
                 self._queue.failed(key)  # it has changed meanwhile: look again
             except KubeError as error:
+                failure = "api"
                 pause = self._queue.failed(key, at_least=error.retry_after)
                 _log.warning("%s: %s; next try in %.1f s", key, error, pause)
             except Exception:  # noqa: BLE001 - one job's fault must not end the others' loop; it is logged whole
+                failure = "unexpected"
                 pause = self._queue.failed(key)
                 _log.exception("%s: unexpected; next try in %.1f s", key, pause)
             else:
                 self._queue.done(key)
                 if requeue_after is not None:
                     self._queue.add_after(key, requeue_after)
+            self._metrics.reconciled(time.monotonic() - started, failure)
 
     async def reconcile(self, key: JobKey) -> float | None:
         """Bring one job a step further; return in how many seconds to look again, if by the clock."""
+        if not self._kube.may_write:
+            return None  # another operator acts; taking over brings every key back
         await self._clear_up(key)
         job = self._store.job(key)
         if job is None or job.deleting:
@@ -200,6 +214,7 @@ class Reconciler:
             self._store.remove_job(job.key, job.uid)
             return
         self._store.put_job(job_of(body))
+        self._metrics.status_written(job, status)
         if status.phase is not job.phase:
             _log.info("%s: %s → %s", job.key, job.phase, status.phase)
 
@@ -273,6 +288,9 @@ class Reconciler:
                     observation, f"{child['metadata']['name']} exists and belongs to something else"
                 )
                 raise
+        except NotLeadingError:
+            self._store.return_place(job)
+            raise
         except RefusedError as error:
             await self._say_refused(observation, str(error))
             raise

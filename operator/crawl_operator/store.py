@@ -4,8 +4,9 @@ The watches, the periodic relist and the answers to the operator's own writes al
 versions of an object the later wins; what was seen deleted does not come back.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from typing import Final
 
 from crawl_api.status import Phase
@@ -17,18 +18,33 @@ from crawl_operator.places import Places
 _REMEMBERED_DELETIONS: Final = 10_000
 
 
+class WorkerState(StrEnum):
+    """How far a live worker is."""
+
+    STARTING = "Starting"
+    RUNNING = "Running"
+    ENDING = "Ending"
+
+
 class Store:
     """Jobs, their children and their newest progress reports.
 
     Args:
         changed: called with the key of a job whenever something about it is new.
         limit: jobs that may run at once.
+
+    Attributes:
+        places: who runs and who waits.
+        phases: how many jobs there are in each phase, counted as they come and go.
+        workers: how many pods live, by state, counted likewise.
     """
 
     def __init__(self, changed: Callable[[JobKey], None], limit: int) -> None:
         self._changed = changed
         self.places = Places(limit, changed)
         self.dependents = Dependents(changed)
+        self.phases: Counter[Phase] = Counter()
+        self.workers: Counter[WorkerState] = Counter()
         self._jobs: dict[JobKey, Job] = {}
         self._children: dict[JobKey, dict[str, tuple[str, Child]]] = {}  # key → child UID → (job UID, child)
         self._pods: dict[str, JobKey] = {}  # by pod UID
@@ -91,6 +107,9 @@ class Store:
         if job.uid in self._gone or (before is not None and before.version >= job.version):
             return False
         self._jobs[job.key] = job
+        self.phases[job.phase] += 1
+        if before is not None:
+            self.phases[before.phase] -= 1
         if before is not None and before.order != job.order:
             self.places.leave(before)
         self._line_up(job)
@@ -107,6 +126,7 @@ class Store:
         if job is not None and job.uid == uid:
             del self._jobs[key]
             self.removed.setdefault(key, set()).add(uid)
+            self.phases[job.phase] -= 1
             self._reports.pop(uid, None)
             self.places.release(job)
             self.places.leave(job)
@@ -127,6 +147,9 @@ class Store:
         if child.uid in self._gone or (before is not None and before[1].version >= child.version):
             return False
         self._children.setdefault(key, siblings)[child.uid] = (job_uid, child)
+        self._count(child, 1)
+        if before is not None:
+            self._count(before[1], -1)
         if isinstance(child, WorkerPod):
             self._pods[child.uid] = key
         self._settle(key)
@@ -138,8 +161,10 @@ class Store:
         self._bury(uid)
         self._pods.pop(uid, None)
         siblings = self._children.get(key, {})
-        if siblings.pop(uid, None) is None:
+        before = siblings.pop(uid, None)
+        if before is None:
             return
+        self._count(before[1], -1)
         if not siblings:
             del self._children[key]
         self._settle(key)
@@ -150,6 +175,17 @@ class Store:
         if attempt >= self._reports.get(job.uid, (0, None))[0]:
             self._reports[job.uid] = attempt, report
             self._changed(job.key)
+
+    def return_place(self, job: Job) -> None:
+        """Take a place back whose worker was never asked for: the job waits again."""
+        self.places.release(job)
+        if current := self._jobs.get(job.key):
+            self._line_up(current)
+
+    def _count(self, child: Child, number: int) -> None:
+        if isinstance(child, WorkerPod) and not child.ended:
+            started = WorkerState.RUNNING if child.started is not None else WorkerState.STARTING
+            self.workers[WorkerState.ENDING if child.deleting else started] += number
 
     def _settle(self, key: JobKey) -> None:
         """Work out anew which jobs under this key have a live worker, and who of them waits for one."""

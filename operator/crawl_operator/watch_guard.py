@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from crawl_operator.decide.model import BatchJob, JobKey, WorkerPod
 from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Kube, KubeError, NotFoundError, Object, Resource
+from crawl_operator.metrics import Metrics
 from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of
 from crawl_operator.store import Store
 from crawl_operator.workloads import CHILD_SELECTOR
@@ -28,19 +29,33 @@ class WatchGuard:
         interval: seconds between two comparisons.
     """
 
-    def __init__(self, store: Store, kube: Kube, namespaces: Collection[str], interval: float) -> None:
+    def __init__(
+        self, store: Store, kube: Kube, namespaces: Collection[str], interval: float, metrics: Metrics | None = None
+    ) -> None:
         self._store = store
         self._kube = kube
+        self._metrics = metrics or Metrics()
         self._scopes = tuple(namespaces) or (None,)
         self._interval = interval
         self._seen_at = dict.fromkeys(KINDS, time.monotonic())
+        self._listed_at = dict.fromkeys(KINDS, time.monotonic())
         self._frozen: set[Resource] = set()
         self.synced = False
+        for resource in KINDS:
+            self._metrics.changes_missed(resource.plural, 0)
 
     @property
     def frozen(self) -> list[str]:
         """Kinds whose watch has missed changes and delivered nothing since."""
         return sorted(resource.plural for resource in self._frozen)
+
+    def watch_age(self, resource: Resource) -> float:
+        """Return for how many seconds the watch of a kind has delivered nothing; before its first word, since start."""
+        return time.monotonic() - self._seen_at[resource]
+
+    def relist_age(self, resource: Resource) -> float:
+        """Return how many seconds ago a kind was last listed as a whole; before the first list, since start."""
+        return time.monotonic() - self._listed_at[resource]
 
     def seen(self, resource: Resource, gone: bool, body: Mapping[str, Any]) -> None:  # noqa: FBT001 - the watch's word
         """Take what a watch delivers."""
@@ -58,6 +73,7 @@ class WatchGuard:
         for resource in KINDS:
             async for body in self._list(resource, metadata_only=False):
                 self._put(resource, body, gone=False)
+            self._listed_at[resource] = time.monotonic()
         self.synced = True
 
     async def run(self) -> None:
@@ -78,6 +94,7 @@ class WatchGuard:
             body["metadata"]["uid"]: (body["metadata"]["namespace"], body["metadata"]["name"], _version(body))
             async for body in self._list(resource, metadata_only=True)
         }
+        self._listed_at[resource] = time.monotonic()
         if not self._missed(resource, known.keys(), listed):
             return
         await asyncio.sleep(_GRACE)
@@ -85,6 +102,7 @@ class WatchGuard:
         if not missed:
             return
         _log.warning("the watch of %s has missed %d changes; they are read anew", resource.plural, len(missed))
+        self._metrics.changes_missed(resource.plural, len(missed))
         if self._seen_at[resource] < started:
             self._frozen.add(resource)
         for uid in missed:

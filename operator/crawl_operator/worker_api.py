@@ -22,6 +22,7 @@ from crawl_api.worker_protocol import (
 )
 from crawl_operator.decide.model import Job, WorkerPod
 from crawl_operator.kube import KubeError
+from crawl_operator.metrics import Metrics
 from crawl_operator.results import ResultStore, StoreFullError, TooLargeError
 from crawl_operator.store import Store
 from crawl_operator.tokens import TokenRefusedError, TokenVerifier
@@ -33,34 +34,64 @@ _RETRY: Final = {"Retry-After": "1"}
 
 _M = TypeVar("_M", bound=BaseModel)
 
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Handler = Callable[[web.Request, Job, WorkerPod], Awaitable[web.StreamResponse]]
 
 
 class WorkerApi:
-    """Serves what `crawl_api.worker_protocol` describes."""
+    """Serves what `crawl_api.worker_protocol` describes.
 
-    def __init__(self, store: Store, verifier: TokenVerifier, results: ResultStore) -> None:
+    Args:
+        standby: says why another operator is to be told instead; nothing while this one is the right one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        verifier: TokenVerifier,
+        results: ResultStore,
+        metrics: Metrics | None = None,
+        standby: Callable[[], str] = str,
+    ) -> None:
         self._store = store
         self._verifier = verifier
         self._results = results
+        self._metrics = metrics or Metrics()
+        self._standby = standby
 
     def application(self) -> web.Application:
         """Return the application to serve."""
         application = web.Application(client_max_size=max(MAX_OUTCOME_BYTES, MAX_PROGRESS_BYTES))
         job_uid, attempt = "{job_uid:[0-9a-f-]{1,64}}", "{attempt:[0-9]{1,6}}"
-        for method, path, handler in (
-            ("POST", progress_path, self._progress),
-            ("GET", results_path, self._earlier_results),
-            ("PUT", results_path, self._save_results),
-            ("PUT", outcome_path, self._save_outcome),
+        for kind, method, path, handler in (
+            ("progress", "POST", progress_path, self._progress),
+            ("earlier_results", "GET", results_path, self._earlier_results),
+            ("results", "PUT", results_path, self._save_results),
+            ("outcome", "PUT", outcome_path, self._save_outcome),
         ):
             # The paths are made by the functions that workers use; the attempt is a number there, a pattern here.
             route = path(job_uid, 0).replace("/0/", f"/{attempt}/")
-            application.router.add_route(method, route, self._for_worker(handler))
+            application.router.add_route(method, route, self._counted(kind, self._for_worker(handler)))
         return application
 
-    def _for_worker(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _counted(self, kind: str, handler: Answer) -> Answer:
+        async def counted(request: web.Request) -> web.StreamResponse:
+            try:
+                response = await handler(request)
+            except web.HTTPException as answer:
+                self._metrics.report_answered(kind, answer.status)
+                raise
+            self._metrics.report_answered(kind, response.status)
+            return response
+
+        return counted
+
+    def _for_worker(self, handler: Handler) -> Answer:
         async def checked(request: web.Request) -> web.StreamResponse:
+            if why := self._standby():
+                refused = web.HTTPServiceUnavailable(text=why, headers=_RETRY)
+                refused.force_close()  # a new connection may lead to the operator that is to be told
+                raise refused
             job, pod = await self._worker(request)
             try:
                 return await handler(request, job, pod)

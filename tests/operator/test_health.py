@@ -67,7 +67,8 @@ class Operator:
         self.queue: WorkQueue[JobKey] = WorkQueue()
         self.store = Store(self.queue.add, 4)
         self.guard = WatchGuard(self.store, kube, (), 3600)
-        self.health = HealthApi(self.guard, self.queue, stuck_seconds=0.2)
+        self.standby = ""
+        self.health = HealthApi(self.guard, self.queue, standby=lambda: self.standby, stuck_seconds=0.2)
 
     async def probe(self, path: str) -> tuple[int, str]:
         async with TestClient(TestServer(self.health.application())) as client:
@@ -102,6 +103,16 @@ async def test_it_is_alive_at_once_and_ready_when_everything_has_been_listed(ope
     assert await operator.probe("/readyz") == (200, "ok\n")
     assert operator.store.job(JobKey("team", "news")) is not None
     assert operator.store.places.held == 1
+
+
+async def test_who_stands_by_is_alive_and_not_ready(operator: Operator) -> None:
+    """So that a Service leads workers to the one that leads."""
+    operator.standby = "another leads"
+    await operator.guard.fill()
+    assert await operator.probe("/healthz") == (200, "ok\n")
+    assert await operator.probe("/readyz") == (503, "standby: another leads\n")
+    operator.standby = ""
+    assert await operator.probe("/readyz") == (200, "ok\n")
 
 
 async def test_a_list_that_breaks_off_does_not_make_it_ready(api: Api, operator: Operator) -> None:

@@ -1,5 +1,6 @@
 """Places to run: never more than there are, the right one first, and nobody forgotten."""
 
+from collections import Counter
 from datetime import timedelta
 
 from hypothesis import settings
@@ -220,6 +221,13 @@ class PlacesMachine(RuleBasedStateMachine):
     def counts_agree(self) -> None:
         assert self.places.held == len(self.starting) + len(self.running)
         assert self.places.waiting == len(self.line)
+        by_priority = Counter(job.priority for job in self.line.values())
+        assert {each: self.places.waiting_of(each) for each in Priority} == {
+            each: by_priority[each] for each in Priority
+        }
+        assert dict(self.places.holders()) == {
+            job.key: job.uid for job in (*self.starting.values(), *self.running.values())
+        }
 
     @invariant()
     def never_more_than_there_are(self) -> None:

@@ -1,5 +1,7 @@
 """Observe, decide, act, against an API server of three answers: what must hold when it does not answer well."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from operator_cases import CREATED, NOW, SINGLE, ended_pod, make_batch_job, outc
 
 from crawl_operator.decide.model import JobKey
 from crawl_operator.kube import ConflictError, Connection, Kube, RefusedError, UnavailableError
+from crawl_operator.metrics import Metrics
 from crawl_operator.projection import job_of
 from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler
@@ -114,10 +117,11 @@ class Round:
     """A reconciler, its store and the API that it talks to."""
 
     def __init__(self, kube: Kube, folder: Path, limit: int) -> None:
+        self.metrics = Metrics()
         self.queue: WorkQueue[JobKey] = WorkQueue()
         self.store = Store(self.queue.add, limit)
         results = ResultStore(folder, max_bytes=1000, inline_limit=1000)
-        self.reconciler = Reconciler(self.store, self.queue, kube, results, Settings(), clock=lambda: NOW)
+        self.reconciler = Reconciler(self.store, self.queue, kube, results, Settings(), lambda: NOW, self.metrics)
         self.store.put_job(job_of(JOB))
 
     async def once(self) -> float | None:
@@ -138,6 +142,51 @@ async def round_(api: Api, tmp_path: Path) -> AsyncIterator[Round]:
 
         async with Kube(connect, timeout=5) as kube:
             yield Round(kube, tmp_path, limit=1)
+
+
+class Lease:
+    """Allows a number of writes, and then no more."""
+
+    def __init__(self, writes: int) -> None:
+        self.asked = 0
+        self._writes = writes
+
+    def remaining(self) -> float:
+        self.asked += 1
+        return 10.0 if self.asked <= self._writes else 0.0
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+async def test_who_does_not_lead_does_nothing_and_holds_no_place(api: Api, tmp_path: Path, allowed: int) -> None:
+    """From the start, or from between the decision and its write."""
+    async with TestServer(api.application()) as server:
+
+        async def connect() -> Connection:
+            return Connection(str(server.make_url("/")).rstrip("/"), None, {})
+
+        async with Kube(connect, timeout=5, write_seconds=Lease(allowed).remaining) as kube:
+            round_ = Round(kube, tmp_path, limit=1)
+            working = asyncio.create_task(round_.reconciler.run())
+            await asyncio.sleep(0.2)
+            working.cancel()
+            assert (len(round_.queue), round_.queue.oldest_age()) == (0, 0), "it waits for nobody"
+            assert (round_.store.places.held, round_.store.places.waiting) == (0, 1), "and is in line"
+    assert api.pods == []
+    assert api.patches == []
+
+
+async def test_rounds_are_counted_with_why_they_failed(api: Api, round_: Round) -> None:
+    api.answers = [503]
+    working = asyncio.create_task(round_.reconciler.run())
+    await asyncio.sleep(0.5)
+    working.cancel()
+    assert len(api.pods) == 1
+    text = round_.metrics.exposition("")[0].decode()
+    assert 'crawl_operator_reconcile_errors_total{reason="api"} 1.0' in text
+    assert 'crawl_operator_reconcile_errors_total{reason="conflict"} 0.0' in text
+    rounds = re.search(r"crawl_operator_reconcile_duration_seconds_count (\d+)", text)
+    assert rounds is not None
+    assert int(rounds[1]) >= 2
 
 
 async def test_a_worker_is_created_and_known_at_once(api: Api, round_: Round) -> None:

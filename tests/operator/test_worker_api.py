@@ -28,6 +28,7 @@ from crawl_api.worker_protocol import (
 )
 from crawl_operator.decide.model import JobKey
 from crawl_operator.kube import UnavailableError
+from crawl_operator.metrics import Metrics
 from crawl_operator.results import ResultStore
 from crawl_operator.store import Store
 from crawl_operator.tokens import TokenVerifier
@@ -46,8 +47,10 @@ class Operator:
 
     folder: Path
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    metrics: Metrics = field(default_factory=Metrics)
     store: Store = field(default_factory=lambda: Store(lambda _: None, 4))
     api_server_answers: bool = True
+    standby: str = ""
 
     async def read(self, path: str) -> dict[str, Any]:
         if not self.api_server_answers:
@@ -110,7 +113,8 @@ def operator(tmp_path: Path) -> Operator:
 @pytest.fixture
 async def worker(operator: Operator) -> AsyncIterator[Worker]:
     results = ResultStore(operator.folder, max_bytes=1 << 20, inline_limit=1000)
-    api = WorkerApi(operator.store, TokenVerifier(operator.read), results)
+    metrics = operator.metrics
+    api = WorkerApi(operator.store, TokenVerifier(operator.read), results, metrics, lambda: operator.standby)
     async with TestClient(TestServer(api.application())) as client:
         yield Worker(client, operator)
 
@@ -265,6 +269,33 @@ async def test_tokens_that_cannot_be_checked_may_come_again(worker: Worker, oper
     assert answer.headers["Retry-After"] == "1"
     operator.api_server_answers = True
     assert (await worker.send("POST", progress_path(UID, 1), REPORT)).status == 204
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_who_stands_by_sends_workers_to_the_one_that_leads(
+    worker: Worker, operator: Operator, method: str, path: Any
+) -> None:
+    """By ending the connection: the next one goes where the Service leads it. Nothing is taken meanwhile."""
+    operator.standby = "another leads"
+    answer = await worker.send(method, path(UID, 1), REPORT)
+    assert answer.status == 503
+    assert (answer.headers["Retry-After"], answer.headers["Connection"]) == ("1", "close")
+    assert await answer.text() == "another leads"
+    assert not operator.folder.joinpath("team").exists()
+
+
+async def test_reports_are_counted_by_kind_and_answer(worker: Worker, operator: Operator) -> None:
+    """Those that are refused, and those that never were reports of a worker, too."""
+    await worker.send("POST", progress_path(UID, 1), REPORT)
+    await worker.send("POST", progress_path(UID, 1), b"{")
+    await worker.send("PUT", results_path(UID, 1), b"x", token="none")
+    await worker.send("PUT", outcome_path(UID, 2), b"x")
+    text, _ = operator.metrics.exposition("")
+    counted = {line for line in text.decode().splitlines() if line.startswith("crawl_operator_worker_reports_total{")}
+    assert counted == {
+        f'crawl_operator_worker_reports_total{{code="{code}",kind="{kind}"}} 1.0'
+        for kind, code in (("progress", 204), ("progress", 400), ("results", 401), ("outcome", 403))
+    }
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
