@@ -36,8 +36,11 @@ class Metrics:
         self._ended = {
             Phase.COMPLETED: self._jobs("completed", "Jobs that ended with all their pages."),
             Phase.PARTIAL_SUCCESS: self._jobs("partial", "Jobs that ended with some of their pages."),
-            Phase.FAILED: self._jobs("failed", "Jobs that failed, refused ones included."),
+            Phase.FAILED: self._jobs("failed", "Jobs that failed for good, refused ones included."),
+            Phase.DEAD_LETTER: self._jobs("dead_letter", "Jobs whose attempts are used up."),
+            Phase.CANCELLED: self._jobs("cancelled", "Jobs that a person has stopped."),
         }
+        self._retried = self._jobs("retried", "Attempts that ended and are repeated, whoever was to blame.")
         self._processing = self._histogram(
             "job_processing_seconds", "Time from a job's start to its end.", ("type",), _JOB_SECONDS
         )
@@ -77,6 +80,8 @@ class Metrics:
         kind, priority = str(job.spec.get("type", "")), job.priority
         if job.status.submitted_at is None and status.submitted_at is not None:
             self._submitted.labels(kind, priority).inc()
+        if status.phase is Phase.RETRY and job.phase is not Phase.RETRY:
+            self._retried.labels(kind, priority).inc()
         if status.phase is job.phase or not status.phase.terminal:
             return
         if ended := self._ended.get(status.phase):

@@ -56,7 +56,8 @@ class Operator:
         """Have one of everything happen."""
         accepted = make_job()
         self.metrics.status_written(accepted, CrawlJobStatus(phase=Phase.PROCESSING, submitted_at=NOW))
-        for phase in (Phase.COMPLETED, Phase.PARTIAL_SUCCESS, Phase.FAILED):
+        self.metrics.status_written(accepted, CrawlJobStatus(phase=Phase.RETRY))
+        for phase in (phase for phase in Phase if phase.terminal):
             self.end("news", phase, 1000)
         self.metrics.reconciled(0.1, "conflict")
         self.metrics.api_answered("get", "crawljobs", 200, 0.1)
@@ -170,6 +171,20 @@ async def test_a_job_is_counted_once_on_each_of_its_ways(operator: Operator) -> 
     assert operator.value("job_processing_seconds_sum", type="Batch") == 2.6
     assert operator.value("job_processing_seconds_bucket", type="Batch", le="2.5") == 0
     assert operator.value("job_processing_seconds_bucket", type="Batch", le="5.0") == 1
+
+
+@pytest.mark.parametrize(
+    ("phase", "name"), [(Phase.RETRY, "retried"), (Phase.DEAD_LETTER, "dead_letter"), (Phase.CANCELLED, "cancelled")]
+)
+async def test_each_retry_dead_letter_and_cancellation_is_counted_once(
+    operator: Operator, phase: Phase, name: str
+) -> None:
+    """Writing the same phase again counts nothing."""
+    running = make_job(status=CrawlJobStatus(phase=Phase.PROCESSING, submitted_at=NOW))
+    there = make_job(status=running.status.model_copy(update={"phase": phase}))
+    operator.metrics.status_written(running, there.status)
+    operator.metrics.status_written(there, there.status.model_copy(update={"updated_at": NOW}))
+    assert operator.value(f"jobs_{name}_total", type="Single", priority="Normal") == 1
 
 
 async def test_a_job_that_never_started_took_no_time(operator: Operator) -> None:
