@@ -80,11 +80,18 @@ class OperatorProcess:
 
     def stop(self) -> int:
         """End it as Kubernetes does; return its exit code."""
-        return self._end(signal.SIGTERM)
+        self.send(signal.SIGTERM)
+        return self.wait()
 
     def kill(self) -> None:
         """End it at once, without a chance to do anything."""
-        self._end(signal.SIGKILL)
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def health(self, path: str) -> tuple[int, str]:
         """Ask a probe; 0 if nobody answers."""
@@ -94,9 +101,9 @@ class OperatorProcess:
     def log(self) -> str:
         return self.log_file.read_text()
 
-    def _end(self, number: int) -> int:
+    def wait(self) -> int:
+        """Wait for its end; return its exit code."""
         assert self._process is not None
-        self._process.send_signal(number)
         code = self._process.wait(15)
         self._process = None
         return code
@@ -165,10 +172,10 @@ def wait_until(holds: Any, what: str, seconds: float, pause: float = 0.1) -> Non
         time.sleep(pause)
 
 
-def ask(port: int, path: str) -> tuple[int, str]:
+def ask(port: int, path: str, seconds: float = 5) -> tuple[int, str]:
     """Ask a probe on loopback; 0 if nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=seconds) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -13,6 +13,7 @@ from crawl_operator.decide.model import JobKey
 from crawl_operator.gauges import expose
 from crawl_operator.health import HealthApi, serve
 from crawl_operator.kube import Kube, KubeError, NotFoundError
+from crawl_operator.lease import Alone, Elected, Lease
 from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler
@@ -61,13 +62,23 @@ async def run(settings: Settings) -> None:
     )
     metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
+        elected = await _stand_for_election(stack, settings, metrics)
         kube = await stack.enter_async_context(
-            Kube(handlers.connect, timeout=settings.reconcile.request_timeout_seconds, metrics=metrics)
+            Kube(
+                handlers.connect,
+                timeout=settings.reconcile.request_timeout_seconds,
+                metrics=metrics,
+                write_seconds=elected.remaining,
+            )
         )
         guard = WatchGuard(store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics)
-        expose(metrics, store, queue, guard, standby=str)
-        probes = HealthApi(guard, queue, metrics).application()
-        reports = WorkerApi(store, TokenVerifier(kube.read), results, metrics).application()
+
+        def standby() -> str:
+            return elected.standby
+
+        expose(metrics, store, queue, guard, standby)
+        probes = HealthApi(guard, queue, metrics, standby).application()
+        reports = WorkerApi(store, TokenVerifier(kube.read), results, metrics, standby).application()
         runners = [
             await serve(application, address.host, address.port)
             for application, address in ((probes, settings.health), (reports, settings.endpoint))
@@ -80,14 +91,37 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(_end, watches, stop)
         for runner in runners:
             stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(elected.release)
         reconciler = Reconciler(store, queue, kube, results, settings, metrics=metrics)
+
+        def look_at_all() -> None:
+            for job in store.jobs():
+                if not job.phase.terminal:
+                    queue.add(job.key)
+
         async with asyncio.TaskGroup() as tasks:
-            working = [tasks.create_task(work) for work in (reconciler.run(), guard.run(), metrics.measure_lag())]
+            working = [
+                tasks.create_task(work)
+                for work in (
+                    reconciler.run(),
+                    guard.run(),
+                    metrics.measure_lag(),
+                    # What another leader has written last may not have been seen yet: capacity is counted from it.
+                    elected.run(prepare=guard.fill, lead=look_at_all),
+                )
+            ]
             _log.info("ready")
             await stop.wait()
             for task in working:
                 task.cancel()
     _log.info("stopped")
+
+
+async def _stand_for_election(stack: contextlib.AsyncExitStack, settings: Settings, metrics: Metrics) -> Elected:
+    if not settings.leadership.enabled:
+        return Alone()
+    client = Kube(handlers.connect, timeout=settings.leadership.renew_seconds / 2, metrics=metrics)
+    return Lease(await stack.enter_async_context(client), settings.leadership)
 
 
 async def _end(watches: asyncio.Task[None], stop: asyncio.Event) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
@@ -37,6 +37,7 @@ def _short_enough(folder: Path) -> Path:
     return folder
 
 
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Network = Annotated[str, AfterValidator(_network)]
 
 
@@ -140,6 +141,27 @@ class Reconcile(_Group):
     """Time limit of one request to the Kubernetes API."""
 
 
+class Leadership(_Group):
+    """One of several operators leads, by a Lease; the others stand by."""
+
+    enabled: bool = False
+    """Needed where a second operator may run, if only for the length of a rollout."""
+    namespace: DnsLabel = "crawl-operator"
+    """Where the Lease lies; the operators need rights there."""
+    name: DnsLabel = "crawl-operator"
+    """The Lease's name: operators of different namespaces have different ones."""
+    lease_seconds: Annotated[int, Field(ge=1, le=3600)] = 15
+    """How long the others wait for a leader that is not heard of."""
+    renew_seconds: Annotated[float, Field(ge=0.1)] = 5
+    """How often the leader is heard of; at most a third of `leaseSeconds`."""
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Self:
+        if self.renew_seconds * 3 > self.lease_seconds:
+            raise ValueError("renewSeconds must be at most a third of leaseSeconds, to outlast a renewal that fails")
+        return self
+
+
 _DEFAULT_CLASSES: Final = {
     Priority.CRITICAL: PriorityClass(execution=Execution.POD),
     Priority.HIGH: PriorityClass(execution=Execution.POD),
@@ -159,7 +181,7 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    namespaces: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)], ...] = ()
+    namespaces: tuple[DnsLabel, ...] = ()
     """Namespaces to serve; none named: the whole cluster."""
     logging: Literal["debug", "info", "warning", "error"] = "info"
     endpoint: Endpoint = Endpoint()
@@ -170,6 +192,7 @@ class Settings(BaseSettings):
     classes: Mapping[Priority, PriorityClass] = {}
     """Priorities left out keep their default: Critical and High run as Pods, Normal and Low as batch Jobs."""
     reconcile: Reconcile = Reconcile()
+    leadership: Leadership = Leadership()
 
     @classmethod
     def settings_customise_sources(

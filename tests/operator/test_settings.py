@@ -54,6 +54,19 @@ def test_decisions_get_what_was_configured(tmp_path: Path) -> None:
     assert policy.classes[Priority.NORMAL].execution is Execution.JOB, "what is left out keeps its default"
 
 
+def test_leadership_is_off_until_it_is_asked_for(tmp_path: Path) -> None:
+    assert not Settings.load(None).leadership.enabled
+    leadership = Settings.load(written(tmp_path, "leadership: {enabled: true, leaseSeconds: 30}\n")).leadership
+    assert (leadership.enabled, leadership.namespace, leadership.name) == (True, "crawl-operator", "crawl-operator")
+    assert (leadership.lease_seconds, leadership.renew_seconds) == (30, 5)
+
+
+def test_a_lease_must_outlast_a_renewal_that_fails(tmp_path: Path) -> None:
+    (line,) = problems(written(tmp_path, "leadership: {leaseSeconds: 12}\n"))
+    assert line.startswith("leadership: ")
+    assert "renewSeconds must be at most a third of leaseSeconds" in line
+
+
 def test_an_empty_file_is_no_mistake(tmp_path: Path) -> None:
     assert Settings.load(written(tmp_path, "# nothing yet\n")) == Settings.load(None)
 
