@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import unquote, urlparse
 
 import yaml
 
@@ -141,10 +142,23 @@ class Jobs:
         wait_until(lambda: self.status(name)["phase"] in terminal, f"{name} ends", seconds)
         return self.status(name)
 
+    def reached(self, name: str, phase: str, seconds: float = 30) -> dict[str, Any]:
+        """Wait until a job is in a phase and return its status."""
+        wait_until(lambda: self.status(name)["phase"] == phase, f"{name} is {phase}", seconds)
+        return self.status(name)
+
+    def patch(self, name: str, **spec: Any) -> None:
+        """Change fields of a CrawlJob's spec."""
+        self.kubectl("patch", "crawljob", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def annotate(self, *what: str) -> None:
+        """Annotate CrawlJobs: names or options, and then `name=value` without our prefix."""
+        *which, annotation = what
+        self.kubectl("annotate", "--overwrite", "crawljob", *which, f"crawl-operator.io/{annotation}")
+
     def running(self, name: str, seconds: float = 30) -> dict[str, Any]:
         """Wait until a job is being processed and return its status."""
-        wait_until(lambda: self.status(name)["phase"] == "Processing", f"{name} runs", seconds)
-        return self.status(name)
+        return self.reached(name, "Processing", seconds)
 
 
 def manifest(name: str, **spec: Any) -> dict[str, Any]:
@@ -156,6 +170,26 @@ def manifest(name: str, **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"type": kind, **spec},
     }
+
+
+def records(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Read the stored result that a status points to."""
+    path = Path(unquote(urlparse(status["resultURL"]).path))
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def worker_pids(jobs: Jobs) -> set[int]:
+    """Find the processes of this namespace's worker pods by what the node puts into their environment."""
+    found = set()
+    uids = [pod["metadata"]["uid"].encode() for pod in jobs.pods()]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment, command = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"crawl_worker" in command and any(uid in environment for uid in uids):
+            found.add(int(process.name))
+    return found
 
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -50,14 +50,18 @@ class DemoSite(LoopbackServer):
         port: int = 0,
         delay: float = 0.0,
         delays: Mapping[str, float] | None = None,
+        failing: Mapping[str, int] | None = None,
     ) -> None:
         """Prepare the site: every answer waits `delay` seconds, or what `delays` names for its decoded path.
 
-        Unless `delays` says otherwise, /slow takes `SLOW_SECONDS` and robots.txt comes at once.
+        Unless `delays` says otherwise, /slow takes `SLOW_SECONDS` and robots.txt comes at once. The paths in `failing`
+        answer 503 that many times before they work.
         """
         super().__init__(self._answer, host=host, port=port)
         self._delay: Final = delay
-        self._delays: Final = {"/slow": SLOW_SECONDS, "/robots.txt": 0.0} | dict(delays or {})
+        self.delays: Final = {"/slow": SLOW_SECONDS, "/robots.txt": 0.0} | dict(delays or {})
+        """Seconds by path; they may change while the site runs."""
+        self._failing: Final = dict(failing or {})
 
     def url(self, path: str) -> str:
         """Return the URL of a path; that of a page comes percent-encoded."""
@@ -66,8 +70,11 @@ class DemoSite(LoopbackServer):
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         path = request.path
-        if seconds := self._delays.get(path, self._delay):
+        if seconds := self.delays.get(path, self._delay):
             await asyncio.sleep(seconds)
+        if self._failing.get(path, 0):
+            self._failing[path] -= 1
+            return web.Response(status=503, text="not now\n")
         if path in PAGES:
             return self._page(PAGES[path])
         if path in REDIRECTS:

@@ -17,6 +17,7 @@ EXPECTED: Final = {
     "catalogue": Phase.COMPLETED,
     "dead-links": Phase.PARTIAL_SUCCESS,
     "one-page": Phase.COMPLETED,
+    "patient": Phase.COMPLETED,
 }
 """How each example ends."""
 

@@ -12,17 +12,11 @@ import pytest
 
 from demo.pages import PAGES
 from demo.site import DemoSite
-from operator_process import Jobs, OperatorProcess, condition
+from operator_process import Jobs, OperatorProcess, condition, records
 
 pytestmark = pytest.mark.cluster
 
 TWENTY = [page for page in PAGES.values() if page.path.startswith(("/guide", "/catalogue"))][:20]
-
-
-def records(status: dict[str, Any]) -> list[dict[str, Any]]:
-    """Read the stored result that a status points to."""
-    path = Path(unquote(urlparse(status["resultURL"]).path))
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def squeezed(text: str) -> str:
@@ -190,12 +184,12 @@ def test_a_batch_above_the_configured_limit_is_refused_by_the_operator(shared: J
 
 
 def test_the_time_limit_ends_a_slow_crawl_and_keeps_what_is_done(shared: Jobs) -> None:
-    """A job beyond its time fails with reason Timeout; pages fetched by then are in the result."""
+    """A job beyond its time has failed by Timeout; pages fetched by then are in the result."""
     with DemoSite(delays={"/slow": 60}) as site:
         urls = [site.url(TWENTY[0].path), site.base_url + "/slow"]
-        shared.apply("late", batch={"urls": urls}, priority="High", timeoutSeconds=3)
+        shared.apply("late", batch={"urls": urls}, priority="High", timeoutSeconds=3, retry={"maxAttempts": 1})
         status = shared.finished("late", 40)
-    assert status["phase"] == "Failed"
+    assert status["phase"] == "DeadLetter"
     assert condition(status, "Failed")["reason"] == "Timeout"
     assert status["attempts"][0]["cause"] == "Transient"
     assert TWENTY[0].title in {record.get("title") for record in records(status)}

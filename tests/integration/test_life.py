@@ -16,46 +16,53 @@ from demo.pages import PAGES
 from demo.site import DemoSite
 from local_cluster.cluster import LocalCluster
 from local_cluster.components import Image
-from operator_process import ROOT, WORKER_IMAGE, Jobs, OperatorProcess, condition, manifest, prepare, wait_until
+from operator_process import (
+    ROOT,
+    WORKER_IMAGE,
+    Jobs,
+    OperatorProcess,
+    condition,
+    manifest,
+    prepare,
+    wait_until,
+    worker_pids,
+)
 
 pytestmark = pytest.mark.cluster
+
+JOB_LABEL = "crawl-operator.io/job"
 
 PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogue")][:12]
 
 
-def worker_pids(jobs: Jobs) -> set[int]:
-    """Find the processes of this namespace's worker pods by what the node puts into their environment."""
-    found = set()
-    uids = [pod["metadata"]["uid"].encode() for pod in jobs.pods()]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            environment, command = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"crawl_worker" in command and any(uid in environment for uid in uids):
-            found.add(int(process.name))
-    return found
-
-
 @pytest.mark.parametrize("priority", ["High", "Normal"])
-def test_a_killed_worker_ends_in_a_clear_failure(jobs: Jobs, operator: OperatorProcess, priority: str) -> None:
-    """SIGKILL leaves no word behind: the cluster's own is told instead, and the pages counted so far stay."""
-    with DemoSite(delays={"/slow": 60}) as site:
-        jobs.apply("killed", batch={"urls": [site.url(PATHS[0]), site.base_url + "/slow"]}, priority=priority)
+def test_a_killed_worker_is_replaced_and_costs_no_attempt(jobs: Jobs, operator: OperatorProcess, priority: str) -> None:
+    """SIGKILL leaves no word behind: the cluster's own is told instead, and another worker does the job."""
+    delays = {"/slow": 60.0}
+    with DemoSite(delays=delays) as site:
+        urls = [site.url(PATHS[0]), site.base_url + "/slow"]
+        jobs.apply("killed", batch={"urls": urls}, priority=priority, retry={"maxAttempts": 1})
         wait_until(lambda: jobs.status("killed")["progress"].get("succeeded") == 1, "one page is done", 30)
+        worker = jobs.status("killed")["workerId"]
         pids = worker_pids(jobs)
         assert pids
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        status = jobs.finished("killed", 15)
-    assert status["phase"] == "Failed"
-    failed = condition(status, "Failed")
-    assert failed["reason"] == "WorkerKilled"
-    assert "SIGKILL" in failed["message"]
-    assert status["workerId"] in failed["message"]
-    assert status["attempts"][0]["cause"] == "Infrastructure"
+        status = jobs.reached("killed", "Retry", 15)
+        assert not status.get("retryCount")
+        assert status["infrastructureRetries"] == 1
+        (attempt,) = status["attempts"]
+        assert (attempt["outcome"], attempt["cause"]) == ("Failed", "Infrastructure")
+        for words in ("SIGKILL", worker):
+            assert words in attempt["message"]
+        assert status["lastError"] == attempt["message"]
+        assert condition(status, "Scheduled")["reason"] == "RetryBackoff"
+        site.delays["/slow"] = 0.0
+        status = jobs.finished("killed", 30)
+    assert status["phase"] == "PartialSuccess", "/slow is no page, and now says so"
+    assert [each["number"] for each in status["attempts"]] == [1, 2]
     assert status["progress"]["succeeded"] == 1
-    assert status["lastError"] == failed["message"]
+    assert status["workerId"] != worker
 
 
 def test_an_operator_killed_in_the_middle_loses_and_doubles_nothing(
@@ -93,10 +100,14 @@ def test_what_ends_while_the_operator_is_down_is_told_when_it_is_back(
     jobs.kubectl("delete", "crawljob", "deleted")
     jobs.apply("fresh", single={"url": site.url(PATHS[0])}, priority="High")
     assert jobs.status("fresh")["phase"] == "Pending"
+    site.delays["/slow"] = 0.0
     operator.start()
-    assert jobs.finished("killed", 15)["phase"] == "Failed"
+    assert jobs.reached("killed", "Retry", 15)["infrastructureRetries"] == 1
     assert jobs.finished("fresh")["phase"] == "Completed"
-    wait_until(lambda: len(jobs.pods()) == 2, "the deleted job's pod is gone", 15)
+    wait_until(lambda: len({pod["metadata"]["labels"][JOB_LABEL] for pod in jobs.pods()}) == 2, "one pod is gone", 15)
+    status = jobs.finished("killed", 30)
+    assert [each["number"] for each in status["attempts"]] == [1, 2]
+    assert not status.get("retryCount")
 
 
 @pytest.mark.parametrize("priority", ["High", "Normal"])
@@ -124,16 +135,18 @@ def test_a_job_recreated_under_its_name_is_another_job(jobs: Jobs, operator: Ope
     assert workers[0] != workers[1]
 
 
-def test_a_deleted_worker_pod_ends_in_a_clear_failure(jobs: Jobs, operator: OperatorProcess) -> None:
-    """A pod that somebody deletes takes its outcome along or not: the job ends and says what happened."""
+def test_a_worker_pod_deleted_by_force_is_replaced(jobs: Jobs, operator: OperatorProcess) -> None:
+    """A pod that somebody deletes takes its outcome along or not: the job says what happened, and goes on."""
     with DemoSite(delays={"/slow": 60}) as site:
         jobs.apply("robbed", single={"url": site.base_url + "/slow"}, priority="High", fetch={"timeoutSeconds": 90})
         worker = jobs.running("robbed")["workerId"]
         jobs.kubectl("delete", "pod", worker, "--grace-period=0", "--force")
-        status = jobs.finished("robbed", 20)
-    assert status["phase"] == "Failed"
-    assert condition(status, "Failed")["reason"] in {"WorkerLost", "WorkerKilled"}
-    assert worker in status["lastError"]
+        status = jobs.reached("robbed", "Retry", 20)
+        assert status["errors"][-1]["code"] in {"WorkerLost", "WorkerKilled", "Interrupted"}
+        assert status["attempts"][0]["cause"] == "Infrastructure"
+        second = jobs.running("robbed", 20)
+    assert second["workerId"] != worker
+    assert not second.get("retryCount")
 
 
 def test_no_more_jobs_run_at_once_than_configured_and_the_others_say_why(
