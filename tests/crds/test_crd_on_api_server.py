@@ -43,6 +43,10 @@ def fetch(**options: Any) -> Object:
     return SINGLE | {"fetch": options}
 
 
+def retry(**options: Any) -> Object:
+    return SINGLE | {"retry": options}
+
+
 def selectors(*each: Object) -> Object:
     return SINGLE | {"extract": {"selectors": list(each)}}
 
@@ -121,6 +125,22 @@ BAD: dict[str, tuple[Any, str, str]] = {
     "negative time": (SINGLE | {"timeoutSeconds": -5}, "spec.timeoutSeconds", "greater than or equal to 1"),
     "too much time": (SINGLE | {"timeoutSeconds": 86401}, "spec.timeoutSeconds", "less than or equal to 86400"),
     "time in words": (SINGLE | {"timeoutSeconds": "5m"}, "spec.timeoutSeconds", "must be of type integer"),
+    "no attempt": (retry(maxAttempts=0), "spec.retry.maxAttempts", "greater than or equal to 1"),
+    "too many attempts": (retry(maxAttempts=21), "spec.retry.maxAttempts", "less than or equal to 20"),
+    "a pause back in time": (
+        retry(initialDelaySeconds=-1),
+        "spec.retry.initialDelaySeconds",
+        "greater than or equal to 0",
+    ),
+    "a pause of days": (retry(maxDelaySeconds=86401), "spec.retry.maxDelaySeconds", "less than or equal to 86400"),
+    "ever shorter pauses": (retry(backoffMultiplier=0.5), "spec.retry.backoffMultiplier", "greater than or equal to 1"),
+    "exploding pauses": (retry(backoffMultiplier=10.1), "spec.retry.backoffMultiplier", "less than or equal to 10"),
+    "some jitter": (retry(jitter=0.1), "spec.retry.jitter", "must be of type boolean"),
+    "unknown way to retry": (retry(limit=3), "spec.retry.limit", "unknown field"),
+    "a start in words": (SINGLE | {"scheduledAt": "tomorrow"}, "spec.scheduledAt", "must be of type date-time"),
+    "a start on no day": (SINGLE | {"scheduledAt": "2026-02-30T00:00:00Z"}, "spec.scheduledAt", "date-time"),
+    "perhaps suspended": (SINGLE | {"suspend": "yes"}, "spec.suspend", "must be of type boolean"),
+    "cancelled in words": (SINGLE | {"cancel": "true"}, "spec.cancel", "must be of type boolean"),
     "too much metadata": (
         SINGLE | {"metadata": {str(number): number for number in range(65)}},
         "spec.metadata",
@@ -158,6 +178,9 @@ def test_a_bad_manifest_is_refused_by_the_name_of_its_field(api: ApiServer, case
         fetch(delaySeconds=0.25),
         selectors(*({"name": f"a{number}", "xpath": "//p"} for number in range(50))),
         SINGLE | {"timeoutSeconds": 86400, "displayName": "x" * 253},
+        retry(maxAttempts=20, initialDelaySeconds=86400, backoffMultiplier=10, maxDelaySeconds=86400, jitter=False),
+        retry(maxAttempts=1, initialDelaySeconds=0, backoffMultiplier=1.5, maxDelaySeconds=0),
+        SINGLE | {"scheduledAt": "2026-03-01T12:00:00.123456+01:00", "suspend": True, "cancel": True},
     ],
     ids=lambda spec: json.dumps(spec, ensure_ascii=False)[:60],
 )
@@ -210,7 +233,16 @@ def test_what_is_left_out_is_filled_in(api: ApiServer) -> None:
     spec = api.created("defaults")["spec"]
     assert spec == SINGLE | {
         "priority": "Normal",
+        "retry": {
+            "maxAttempts": 3,
+            "initialDelaySeconds": 30,
+            "backoffMultiplier": 2,
+            "maxDelaySeconds": 300,
+            "jitter": True,
+        },
         "timeoutSeconds": 300,
+        "suspend": False,
+        "cancel": False,
         "fetch": {
             "concurrency": 10,
             "delaySeconds": 0,
@@ -314,6 +346,8 @@ def test_metadata_goes_through_kubectl(api: ApiServer, flag: str) -> None:
         ("extract", {"extract": {"selectors": []}}),
         ("timeoutSeconds", {"timeoutSeconds": 301}),
         ("timeoutSeconds", {"timeoutSeconds": 299}),
+        ("retry", {"retry": {"maxAttempts": 4}}),
+        ("scheduledAt", {"scheduledAt": "2030-01-01T00:00:00Z"}),
     ],
     ids=str,
 )
@@ -358,6 +392,16 @@ def test_metadata_may_change_at_any_time(api: ApiServer) -> None:
         assert api.patch("noted", {"status": {"phase": phase}}, "status").status == 200
         assert api.patch("noted", {"spec": {"metadata": {"seen": phase}}}).status == 200
     assert api.get("noted")["spec"]["metadata"] == {"seen": "Completed"}
+
+
+def test_the_levers_may_be_pulled_and_let_go_at_any_time(api: ApiServer) -> None:
+    api.created("pulled")
+    for phase in Phase:
+        assert api.patch("pulled", {"status": {"phase": phase}}, "status").status == 200
+        for lever, value in (("suspend", True), ("suspend", False), ("cancel", True), ("cancel", False)):
+            answer = api.patch("pulled", {"spec": {lever: value}})
+            assert answer.status == 200, (phase, lever, answer.message)
+            assert answer.body["spec"][lever] is value
 
 
 @pytest.mark.parametrize("phase", [None, *Phase])
