@@ -251,16 +251,7 @@ def test_what_is_left_out_is_filled_in(api: ApiServer) -> None:
             "maxBodyBytes": 10485760,
         },
         "extract": {"text": True, "engine": "Fast", "markdown": False, "links": False, "metadata": True},
-        "retry": {
-            "maxAttempts": 3,
-            "initialDelaySeconds": 30,
-            "backoffMultiplier": 2,
-            "maxDelaySeconds": 300,
-            "jitter": True,
-        },
         "ttl": {"resultSeconds": 3600, "completedSeconds": 86400, "failedSeconds": 604800},
-        "suspend": False,
-        "cancel": False,
     }
     assert CrawlJobSpec.model_validate(spec) == CrawlJobSpec.model_validate(SINGLE)
 
