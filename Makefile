@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test check fix generate lock clean
+.PHONY: help setup build demo demo-down test faults check fix generate lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ demo-down: $(INSTALLED) ## End a demo that was kept
 
 test: build ## Run all tests, on a real API server
 	@$(BIN)/python -m pytest
+
+faults: build ## Run the tests that take minutes: operators killed, stopped and cut off
+	@$(BIN)/python -m pytest -m faults
 
 check: $(INSTALLED) ## Lint, check types and import contracts, and that generated files are up to date
 	$(BIN)/ruff check

@@ -17,7 +17,7 @@ from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess, wait_until
 from service import Service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.faults]
 
 LEASE, RENEW = 6, 2
 SLACK = 2.0
