@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from crawl_api.crawljob import CrawlJobSpec
+from crawl_api.names import LABEL_JOB_UID
 from crawl_api.status import CrawlJobStatus, Execution, Phase
 from crawl_operator import events
 from crawl_operator.decide.capacity import admit
@@ -93,7 +94,14 @@ class Reconciler:
     async def reconcile(self, key: JobKey) -> float | None:
         """Bring one job a step further; return in how many seconds to look again, if by the clock."""
         job = self._store.job(key)
-        if job is None or job.deleting or job.phase.terminal:
+        if job is not None and (job.deleting or job.phase.terminal):
+            job = None
+        reserved = self._store.places.reserved(key)
+        if reserved is not None and (job is None or job.uid != reserved.uid):
+            # It was asked for a worker, nobody has answered, and the question will not be repeated.
+            await self._look_for_children(reserved)
+            self._store.places.release(reserved)
+        if job is None:
             return None
         observation = await self._observe(job)
         plan = decide(observation, self._policy, self._clock())
@@ -102,8 +110,14 @@ class Reconciler:
 
     async def _observe(self, job: Job) -> Observation:
         pods, batch_jobs = self._store.children(job)
-        if not pods and not batch_jobs and job.phase is Phase.PROCESSING:
-            await self._look_for_children(job)  # before a worker is called lost, the API server is asked
+        asked = job.phase is Phase.PROCESSING or self._store.places.reserved(job.key) is not None
+        if asked and not pods and not batch_jobs:
+            # Before a worker is called lost, or asked for again after no answer, the API server is asked.
+            await self._look_for_children(job)
+            pods, batch_jobs = self._store.children(job)
+        if not pods and any(each.ended for each in batch_jobs):
+            # The watch of pods may lag behind that of batch Jobs, and the pod knows better how it ended.
+            await self._look_for_pods(job)
             pods, batch_jobs = self._store.children(job)
         pod = newest(pods)
         worker = pod.name if pod is not None and pod.ended else job.status.worker_id if pod is None else ""
@@ -185,6 +199,10 @@ class Reconciler:
                 except NotFoundError:
                     continue
                 self._put_child(resource, body)
+
+    async def _look_for_pods(self, job: Job) -> None:
+        async for body in self._kube.list(PODS, job.key.namespace, selector=f"{LABEL_JOB_UID}={job.uid}"):
+            self._put_child(PODS, body)
 
     async def _read_again(self, job: Job) -> None:
         try:

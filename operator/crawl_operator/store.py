@@ -96,7 +96,6 @@ class Store:
         if job is not None and job.uid == uid:
             del self._jobs[key]
             self._reports.pop(uid, None)
-            self.places.release(job)
             self.places.leave(job)
             self._changed(key)
 
