@@ -9,20 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from crawl_operator import handlers
-from crawl_operator.decide.model import JobKey
-from crawl_operator.gauges import expose
-from crawl_operator.health import HealthApi, serve
+from crawl_operator.assembly import Assembly
+from crawl_operator.health import serve
 from crawl_operator.kube import Kube, KubeError, NotFoundError
 from crawl_operator.lease import Alone, Elected, Lease
 from crawl_operator.metrics import Metrics
-from crawl_operator.queue import WorkQueue
-from crawl_operator.reconciler import Reconciler
-from crawl_operator.results import ResultStore
 from crawl_operator.settings import ENV_PREFIX, ConfigurationError, Settings
-from crawl_operator.store import Store
-from crawl_operator.tokens import TokenVerifier
 from crawl_operator.watch_guard import WatchGuard
-from crawl_operator.worker_api import WorkerApi
 
 _log = logging.getLogger("crawl_operator")
 
@@ -53,13 +46,6 @@ def main() -> int:
 async def run(settings: Settings) -> None:
     """Run the operator until it is told to stop by a signal."""
     stop = asyncio.Event()
-    queue: WorkQueue[JobKey] = WorkQueue()
-    store = Store(queue.add, settings.limits.running)
-    results = ResultStore(
-        settings.results.folder,
-        max_bytes=settings.results.max_bytes,
-        inline_limit=settings.results.inline_limit_bytes,
-    )
     metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
         elected = await _stand_for_election(stack, settings, metrics)
@@ -71,43 +57,33 @@ async def run(settings: Settings) -> None:
                 write_seconds=elected.remaining,
             )
         )
-        guard = WatchGuard(store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics)
 
         def standby() -> str:
             return elected.standby
 
-        expose(metrics, store, queue, guard, standby)
-        probes = HealthApi(guard, queue, metrics, standby).application()
-        reports = WorkerApi(store, TokenVerifier(kube.read), results, metrics, standby).application()
+        parts = Assembly(settings, kube, metrics, standby)
         runners = [
             await serve(application, address.host, address.port)
-            for application, address in ((probes, settings.health), (reports, settings.endpoint))
+            for application, address in ((parts.probes, settings.health), (parts.reports, settings.endpoint))
         ]
         # Decide nothing before everything has been listed once: capacity is counted from what is seen. Nor can Kopf
         # watch a kind that is not there yet.
-        await _fill(guard)
+        await _fill(parts.guard)
         # Kopf waits for the tasks of others before it ends: it is the last to be waited for.
-        watches = asyncio.create_task(handlers.run_watches(guard.seen, settings.namespaces, stop))
+        watches = asyncio.create_task(handlers.run_watches(parts.guard.seen, settings.namespaces, stop))
         stack.push_async_callback(_end, watches, stop)
         for runner in runners:
             stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(elected.release)
-        reconciler = Reconciler(store, queue, kube, results, settings, metrics=metrics)
-
-        def look_at_all() -> None:
-            for job in store.jobs():
-                if not job.phase.terminal:
-                    queue.add(job.key)
-
         async with asyncio.TaskGroup() as tasks:
             working = [
                 tasks.create_task(work)
                 for work in (
-                    reconciler.run(),
-                    guard.run(),
+                    parts.reconciler.run(),
+                    parts.guard.run(),
                     metrics.measure_lag(),
                     # What another leader has written last may not have been seen yet: capacity is counted from it.
-                    elected.run(prepare=guard.fill, lead=look_at_all),
+                    elected.run(prepare=parts.guard.fill, lead=parts.look_at_all),
                 )
             ]
             _log.info("ready")

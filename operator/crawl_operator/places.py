@@ -27,7 +27,7 @@ class Places:
         self.limit = limit
         self._wake = wake
         self._live: dict[JobKey, frozenset[str]] = {}  # UIDs of jobs of that name with a live worker
-        self._reserved: dict[JobKey, str] = {}  # UID of the job whose worker is being created
+        self._reserved: dict[JobKey, Job] = {}  # the job whose worker is being created
         self._held = 0
         self._line: list[Order] = []  # sorted; the order ends with namespace and name
 
@@ -51,7 +51,7 @@ class Places:
         for key, uids in self._live.items():
             for uid in uids:
                 yield key, uid
-        yield from self._reserved.items()
+        yield from ((key, job.uid) for key, job in self._reserved.items())
 
     def ahead_of(self, job: Job) -> int:
         """Return how many waiting jobs are served before this one."""
@@ -59,7 +59,11 @@ class Places:
 
     def holds(self, job: Job) -> bool:
         """Tell whether this very job, not a namesake, holds a place."""
-        return job.uid in self._live.get(job.key, ()) or self._reserved.get(job.key) == job.uid
+        return job.uid in self._live.get(job.key, ()) or self._is_reserved(job)
+
+    def reserved(self, key: JobKey) -> Job | None:
+        """Return the job of that name, or a namesake before it, whose worker was asked for and has not been seen."""
+        return self._reserved.get(key)
 
     def wait(self, job: Job) -> None:
         """Put a job in line, unless it stands there."""
@@ -78,12 +82,12 @@ class Places:
         """Give a job a place before its worker is asked for, so that no place is given twice."""
         self._drop(job)
         if not self.holds(job):
-            self._reserved[job.key] = job.uid
+            self._reserved[job.key] = job
             self._held += 1
 
     def release(self, job: Job) -> None:
-        """Take a reserved place back: the worker was refused, so it certainly does not exist."""
-        if self._reserved.get(job.key) == job.uid:
+        """Take a reserved place back: the worker certainly does not exist."""
+        if self._is_reserved(job):
             del self._reserved[job.key]
             self._freed(1)
 
@@ -94,10 +98,13 @@ class Places:
             self._live[key] = uids
         else:
             self._live.pop(key, None)
-        if self._reserved.get(key) in uids:
+        if key in self._reserved and self._reserved[key].uid in uids:
             del self._reserved[key]
         after = len(uids) + (key in self._reserved)
         self._freed(before - after)
+
+    def _is_reserved(self, job: Job) -> bool:
+        return job.key in self._reserved and self._reserved[job.key].uid == job.uid
 
     def _freed(self, count: int) -> None:
         self._held -= count

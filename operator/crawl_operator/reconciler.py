@@ -125,6 +125,7 @@ class Reconciler:
             return None  # another operator acts; taking over brings every key back
         await self._clear_up(key)
         job = self._store.job(key)
+        await self._settle_reservation(key, job)
         if job is None or job.deleting:
             return None
         now = self._clock()
@@ -140,6 +141,16 @@ class Reconciler:
             self._store.places.leave(job)  # it waits for something else than a place, and must not hold up others
         return requeue_after
 
+    async def _settle_reservation(self, key: JobKey, job: Job | None) -> None:
+        """Give back the place of a job that was asked for a worker without an answer, and will not be asked again."""
+        reserved = self._store.places.reserved(key)
+        if reserved is None or (
+            job is not None and job.uid == reserved.uid and not (job.deleting or job.phase.terminal)
+        ):
+            return
+        await self._look_for_children(reserved)  # it may be there all the same
+        self._store.places.release(reserved)
+
     async def _clear_up(self, key: JobKey) -> None:
         """Remove what jobs of that name have stored that are gone."""
         for uid in tuple(self._store.removed.get(key, ())):
@@ -148,9 +159,11 @@ class Reconciler:
 
     async def _observe(self, job: Job) -> Observation:
         pods, batch_jobs = self._children(job)
-        expected = job.phase is Phase.PROCESSING if not batch_jobs else all(child.ended for child in batch_jobs)
-        if expected and not pods:
-            await self._look_for_children(job)  # before a worker is called lost, the API server is asked
+        asked = job.phase is Phase.PROCESSING or self._store.places.reserved(job.key) is not None
+        if not pods and (any(child.ended for child in batch_jobs) if batch_jobs else asked):
+            # Before a worker is called lost, or asked for again after no answer, the API server is asked: the watch of
+            # pods may lag, also behind that of batch Jobs, and the pod knows best how it ended.
+            await self._look_for_children(job)
             pods, batch_jobs = self._children(job)
         pod = newest(pods)
         worker = ""  # whose outcome may be stored

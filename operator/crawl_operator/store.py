@@ -128,7 +128,6 @@ class Store:
             self.removed.setdefault(key, set()).add(uid)
             self.phases[job.phase] -= 1
             self._reports.pop(uid, None)
-            self.places.release(job)
             self.places.leave(job)
             self.dependents.remove(key)
             self._changed(key)

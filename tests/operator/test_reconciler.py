@@ -14,7 +14,7 @@ from operator_cases import CREATED, NOW, SINGLE, ended_pod, make_batch_job, outc
 from crawl_operator.decide.model import JobKey
 from crawl_operator.kube import ConflictError, Connection, Kube, RefusedError, UnavailableError
 from crawl_operator.metrics import Metrics
-from crawl_operator.projection import job_of
+from crawl_operator.projection import batch_job_of, job_of
 from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler
 from crawl_operator.results import ResultStore
@@ -36,12 +36,21 @@ JOB: dict[str, Any] = {
     "status": {"phase": "Pending"},
 }
 
+STAMP = CREATED.strftime("%Y-%m-%dT%H:%M:%SZ")
+LABELS = {
+    "crawl-operator.io/job": "news",
+    "crawl-operator.io/job-uid": "uid-of-news",
+    "crawl-operator.io/attempt": "1",
+}
+
 
 class Api:
     """Answers creations with the statuses it was given, one after the other, and then with 201."""
 
     def __init__(self) -> None:
         self.answers: list[int] = []
+        self.applied = False
+        """Whether what was answered with an error was done nevertheless."""
         self.pods: list[dict[str, Any]] = []
         self.patches: list[dict[str, Any]] = []
         self.events: list[str] = []
@@ -56,9 +65,10 @@ class Api:
     def application(self) -> web.Application:
         application = web.Application()
         application.router.add_post("/api/v1/namespaces/team/pods", self.create_pod)
+        application.router.add_get("/api/v1/namespaces/team/pods", self.list_pods)
+        application.router.add_get("/api/v1/namespaces/team/pods/{name}", self.get_pod)
         application.router.add_post("/api/v1/namespaces/team/events", self.create_event)
-        for children in ("/api/v1/namespaces/team/pods", "/apis/batch/v1/namespaces/team/jobs"):
-            application.router.add_get(children, self.list_nothing)
+        application.router.add_get("/apis/batch/v1/namespaces/team/jobs", self.list_nothing)
         job = "/apis/crawl-operator.io/v1alpha1/namespaces/team/crawljobs/news"
         application.router.add_get(job, self.get_job)
         application.router.add_patch(f"{job}/status", self.patch_status)
@@ -74,10 +84,19 @@ class Api:
     async def create_pod(self, request: web.Request) -> web.Response:
         body = await request.json()
         status = self.answers.pop(0) if self.answers else 201
+        if status == 201 or self.applied:
+            self.pods.append(self.stamped(body))
         if status != 201:
             return web.json_response({"reason": "Because", "message": "not now"}, status=status)
-        self.pods.append(body)
-        return web.json_response(self.stamped(body), status=201)
+        return web.json_response(self.pods[-1], status=201)
+
+    async def list_pods(self, request: web.Request) -> web.Response:
+        assert request.query["labelSelector"] == "crawl-operator.io/job-uid=uid-of-news"
+        return web.json_response({"items": self.pods, "metadata": {}})
+
+    async def get_pod(self, request: web.Request) -> web.Response:
+        found = [pod for pod in self.pods if pod["metadata"]["name"] == request.match_info["name"]]
+        return web.json_response(found[0] if found else {}, status=200 if found else 404)
 
     async def list_nothing(self, _: web.Request) -> web.Response:
         return web.json_response({"metadata": {}, "items": None})
@@ -208,6 +227,49 @@ async def test_an_unanswered_creation_is_tried_again_in_the_place_it_holds(api: 
     await round_.once()
     assert len(api.pods) == 1
     assert round_.store.places.held == 1
+
+
+async def test_after_no_answer_a_changed_priority_makes_no_second_worker(api: Api, round_: Round) -> None:
+    """High runs as a pod, Normal as a batch Job: both names are free for each other, so the API server is asked."""
+    api.answers, api.applied = [503], True
+    with pytest.raises(UnavailableError):
+        await round_.once()
+    changed = {**JOB["metadata"], "resourceVersion": "11", "generation": 2}
+    round_.store.put_job(job_of(JOB | {"metadata": changed, "spec": SINGLE | {"priority": "Normal"}}))
+    await round_.once()  # a second creation would find no route
+    assert len(api.pods) == 1
+    assert round_.store.places.held == 1
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_a_job_deleted_after_no_answer_keeps_its_place_exactly_while_its_worker_lives(
+    api: Api, round_: Round, *, exists: bool
+) -> None:
+    """Whether it is gone or held by a finalizer: nobody asks for its worker again, so somebody must ask about it."""
+    api.answers, api.applied = [503], exists
+    with pytest.raises(UnavailableError):
+        await round_.once()
+    if exists:
+        round_.store.remove_job(KEY, "uid-of-news")
+    else:
+        meta = {**JOB["metadata"], "resourceVersion": "11", "deletionTimestamp": "2026-03-01T12:00:00Z"}
+        round_.store.put_job(job_of(JOB | {"metadata": meta}))
+    assert round_.store.places.held == 1
+    await round_.once()
+    assert round_.store.places.held == exists
+
+
+async def test_a_failed_batch_job_is_not_believed_before_its_pod_was_looked_for(api: Api, round_: Round) -> None:
+    """Watches of different kinds overtake each other, and only the pod knows that it ran out of memory."""
+    child = {"namespace": "team", "name": "news-1", "labels": LABELS, "uid": "uid-of-job", "resourceVersion": "20"}
+    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
+    round_.store.put_child(KEY, "uid-of-news", batch_job_of({"metadata": child, "status": {"conditions": [failed]}}))
+    end = {"exitCode": 137, "reason": "OOMKilled", "startedAt": STAMP, "finishedAt": STAMP}
+    status = {"phase": "Failed", "containerStatuses": [{"name": "worker", "state": {"terminated": end}}]}
+    api.pods.append({"metadata": {**child, "name": "news-1-x", "uid": "uid-of-pod"}, "status": status})
+    await round_.once()
+    assert [each["status"]["attempts"][0]["cause"] for each in api.patches] == ["Transient"]
+    assert "memory" in api.patches[0]["status"]["lastError"]
 
 
 async def test_a_refused_worker_gives_up_its_place_and_says_why_once(api: Api, round_: Round) -> None:

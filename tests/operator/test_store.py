@@ -209,7 +209,8 @@ def test_a_change_of_priority_changes_the_place_in_line(seen: Seen) -> None:
     assert seen.store.places.waiting == 2
 
 
-def test_a_deleted_job_frees_the_place_that_was_reserved_for_it() -> None:
+def test_a_deleted_job_keeps_the_place_reserved_for_it_until_the_api_server_was_asked() -> None:
+    """Its worker may exist: the job is looked at once more, and the reconciler finds out."""
     seen = Seen(limit=1)
     job, other = make_job("job"), make_job("other")
     seen.store.put_job(job)
@@ -217,8 +218,11 @@ def test_a_deleted_job_frees_the_place_that_was_reserved_for_it() -> None:
     seen.store.put_job(other)
     seen.take()
     seen.store.remove_job(job.key, job.uid)
+    assert seen.take() == ["job"]
+    assert seen.store.places.reserved(job.key) is job
+    seen.store.places.release(job)
     assert seen.store.places.held == 0
-    assert "other" in seen.take()
+    assert seen.take() == ["other"]
 
 
 def test_the_newest_report_counts_until_the_job_is_over(seen: Seen) -> None:

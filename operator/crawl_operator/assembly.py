@@ -1,0 +1,53 @@
+"""The parts of one operator, joined: all but its process, its watches and its way to the API server."""
+
+from collections.abc import Callable
+
+from crawl_operator.decide.model import JobKey
+from crawl_operator.gauges import expose
+from crawl_operator.health import HealthApi
+from crawl_operator.kube import Kube
+from crawl_operator.metrics import Metrics
+from crawl_operator.queue import WorkQueue
+from crawl_operator.reconciler import Reconciler
+from crawl_operator.results import ResultStore
+from crawl_operator.settings import Settings
+from crawl_operator.store import Store
+from crawl_operator.tokens import TokenVerifier
+from crawl_operator.watch_guard import WatchGuard
+from crawl_operator.worker_api import WorkerApi
+
+
+class Assembly:
+    """An operator's parts; to be made inside the event loop that they live in.
+
+    Args:
+        settings: its configuration.
+        kube: its client of the API server.
+        metrics: what counts; by default an object of its own.
+        standby: says who acts in its place; empty while it acts itself.
+
+    Raises:
+        OSError: the result folder cannot be made.
+    """
+
+    def __init__(
+        self, settings: Settings, kube: Kube, metrics: Metrics | None = None, standby: Callable[[], str] = str
+    ) -> None:
+        metrics = metrics or Metrics()
+        self.queue: WorkQueue[JobKey] = WorkQueue()
+        self.store = Store(self.queue.add, settings.limits.running)
+        results = ResultStore(
+            settings.results.folder,
+            max_bytes=settings.results.max_bytes,
+            inline_limit=settings.results.inline_limit_bytes,
+        )
+        self.guard = WatchGuard(self.store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics)
+        self.reconciler = Reconciler(self.store, self.queue, kube, results, settings, metrics=metrics)
+        self.probes = HealthApi(self.guard, self.queue, metrics, standby).application()
+        self.reports = WorkerApi(self.store, TokenVerifier(kube.read), results, metrics, standby).application()
+        expose(metrics, self.store, self.queue, self.guard, standby)
+
+    def look_at_all(self) -> None:
+        """Have every job looked at: one that has ended may be kept no longer."""
+        for job in self.store.jobs():
+            self.queue.add(job.key)
