@@ -110,7 +110,7 @@ async def test_elliptic_keys_are_as_good(cluster: Cluster, ec_key: ec.EllipticCu
         ({"aud": None}, 'missing the "aud" claim'),
         ({"iss": "https://another-cluster"}, "issuer"),
         ({"iss": None}, 'missing the "iss" claim'),
-        ({"nbf": int(time.time()) + 600}, "not yet valid"),
+        ({"nbf": int(time.time()) + 86400}, "not yet valid"),
         ({"kubernetes.io": None}, "not bound to a pod"),
         ({"kubernetes.io": {"namespace": "team"}}, "not bound to a pod"),
         ({"kubernetes.io": {"namespace": "team", "pod": {"name": "news-abc-1"}}}, "not bound to a pod"),
