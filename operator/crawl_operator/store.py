@@ -67,10 +67,10 @@ class Store:
         pods = tuple(child for child in own if isinstance(child, WorkerPod))
         return pods, tuple(child for child in own if isinstance(child, BatchJob))
 
-    def all_children(self, kind: type[Child]) -> dict[str, tuple[JobKey, int]]:
-        """Return UID → (job's key, version) of all children of a kind."""
+    def all_children(self, kind: type[Child]) -> dict[str, tuple[JobKey, Child]]:
+        """Return UID → (job's key, child) of all children of a kind."""
         return {
-            uid: (key, child.version)
+            uid: (key, child)
             for key, siblings in self._children.items()
             for uid, (_, child) in siblings.items()
             if isinstance(child, kind)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from crawl_operator.decide.model import BatchJob, JobKey, WorkerPod
 from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Kube, KubeError, NotFoundError, Object, Resource
@@ -19,6 +19,15 @@ _GRACE: Final = 5.0
 """Seconds a watch may lag behind a list before it counts as having missed something."""
 
 KINDS: Final = (CRAWLJOBS, PODS, BATCH_JOBS)
+
+
+class _Known(NamedTuple):
+    """An object as the store knows it."""
+
+    key: JobKey
+    """Of the job that it is, or belongs to."""
+    name: str
+    version: int
 
 
 class WatchGuard:
@@ -112,30 +121,35 @@ class WatchGuard:
         self, resource: Resource, known_before: Collection[str], listed: Mapping[str, tuple[str, str, int]]
     ) -> list[str]:
         known = self._known(resource)
-        behind = [uid for uid, (_, _, version) in listed.items() if uid not in known or known[uid][1] < version]
+        behind = [uid for uid, (_, _, version) in listed.items() if uid not in known or known[uid].version < version]
         return [uid for uid in behind if not self._store.buried(uid)] + [
             uid for uid in known_before if uid in known and uid not in listed
         ]
 
-    def _known(self, resource: Resource) -> dict[str, tuple[JobKey, int]]:
-        """Return UID → (key of the job, version)."""
+    def _known(self, resource: Resource) -> dict[str, _Known]:
+        """Return what the store knows, by UID."""
         if resource is CRAWLJOBS:
-            return {job.uid: (job.key, job.version) for job in self._store.jobs()}
-        return self._store.all_children(WorkerPod if resource is PODS else BatchJob)
+            return {job.uid: _Known(job.key, job.key.name, job.version) for job in self._store.jobs()}
+        children = self._store.all_children(WorkerPod if resource is PODS else BatchJob)
+        return {uid: _Known(key, child.name, child.version) for uid, (key, child) in children.items()}
 
     async def _read_again(self, resource: Resource, uid: str, listed: tuple[str, str, int] | None) -> None:
+        """Take one object from the API server; what is not listed is asked for too, before it is given up for ever."""
         known = self._known(resource).get(uid)
         if listed is not None:
             namespace, name, _ = listed
-            try:
-                body = await self._kube.get(resource, namespace, name)
-            except NotFoundError:
-                body = None
-            if body is not None and body["metadata"]["uid"] == uid:
-                self._put(resource, body, gone=False)
-                return
-        if known is not None:
-            self._remove(resource, known[0], uid)
+        elif known is not None:
+            namespace, name = known.key.namespace, known.name
+        else:
+            return
+        try:
+            body = await self._kube.get(resource, namespace, name)
+        except NotFoundError:
+            body = None
+        if body is not None and body["metadata"]["uid"] == uid:
+            self._put(resource, body, gone=False)
+        elif known is not None:
+            self._remove(resource, known.key, uid)
 
     def _put(self, resource: Resource, body: Mapping[str, Any], *, gone: bool) -> None:
         uid = body["metadata"]["uid"]

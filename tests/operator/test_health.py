@@ -24,6 +24,8 @@ class Api:
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, dict[str, Any]]] = {"crawljobs": {}, "pods": {}, "jobs": {}}
         self.broken = False
+        self.hidden: set[str] = set()
+        """Names that no list shows."""
         self.gets = 0
 
     def put(self, plural: str, name: str, version: int, *, uid: str = "", **body: Any) -> dict[str, Any]:
@@ -47,7 +49,8 @@ class Api:
     async def _list(self, request: web.Request) -> web.Response:
         if self.broken:
             return web.json_response({"reason": "Expired", "message": "too old"}, status=410)
-        items = list(self.objects[request.match_info["plural"]].values())
+        found = self.objects[request.match_info["plural"]]
+        items = [body for name, body in found.items() if name not in self.hidden]
         if "PartialObjectMetadataList" in request.headers["Accept"]:
             items = [{"metadata": item["metadata"]} for item in items]
         return web.json_response({"metadata": {}, "items": items})
@@ -139,6 +142,18 @@ async def test_nothing_missed_is_nothing_read(api: Api, operator: Operator) -> N
         await operator.guard.compare(resource)
     assert api.gets == 0
     assert operator.guard.frozen == []
+
+
+async def test_what_a_stale_list_does_not_show_is_not_forgotten(api: Api, operator: Operator) -> None:
+    """What was seen deleted never comes back: so the object itself is asked for first."""
+    await operator.guard.fill()
+    api.hidden = {"news", "news-abc-1"}
+    for resource in (CRAWLJOBS, PODS, BATCH_JOBS):
+        await operator.guard.compare(resource)
+    assert api.gets == 2
+    assert operator.store.job(JobKey("team", "news")) is not None
+    assert operator.store.places.held == 1
+    assert not operator.store.buried("uid-of-news")
 
 
 @pytest.mark.parametrize("what", ["a change", "a new object", "a deletion", "a namesake"])

@@ -88,8 +88,8 @@ def test_children_are_found_by_job_and_pods_by_their_uid(seen: Seen) -> None:
     assert seen.store.worker(pod.uid) == (job.key, job.uid, pod)
     assert seen.store.worker(batch_job.uid) is None, "a batch Job is no worker"
     assert seen.store.worker("nobody") is None
-    assert seen.store.all_children(WorkerPod) == {pod.uid: (job.key, pod.version)}
-    assert seen.store.all_children(BatchJob) == {batch_job.uid: (job.key, batch_job.version)}
+    assert seen.store.all_children(WorkerPod) == {pod.uid: (job.key, pod)}
+    assert seen.store.all_children(BatchJob) == {batch_job.uid: (job.key, batch_job)}
     seen.store.remove_child(job.key, pod.uid)
     assert seen.take() == ["news"]
     assert seen.store.children(job) == ((), (batch_job,))
