@@ -132,7 +132,7 @@ def test_the_history_is_bounded_and_the_latest_moves_stay() -> None:
     assert len(status.history) == MAX_HISTORY
     assert status.history[:-2] == moves[2:]
     assert [(move.origin, move.to, move.reason) for move in status.history[-2:]] == [
-        (Phase.PENDING, Phase.PROCESSING, "WorkerStarted"),
+        (Phase.PENDING, Phase.PROCESSING, "Crawling"),
         (Phase.PROCESSING, Phase.COMPLETED, "Completed"),
     ]
 

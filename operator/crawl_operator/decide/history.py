@@ -14,7 +14,7 @@ def with_history(before: CrawlJobStatus, after: CrawlJobStatus, now: datetime) -
     if len(steps) == 1:
         return after
     reconciling = after.condition(ConditionType.RECONCILING)
-    reasons = {Phase.PENDING: "Due", Phase.PROCESSING: "WorkerStarted"} | {
+    reasons = {Phase.PENDING: "Due", Phase.PROCESSING: "Crawling"} | {
         after.phase: reconciling.reason if reconciling is not None else after.phase.value
     }
     moves = tuple(Move(origin=origin, to=to, reason=reasons[to], time=now) for origin, to in itertools.pairwise(steps))
