@@ -4,6 +4,7 @@ import hashlib
 from base64 import b32encode
 from typing import Any, Final
 
+from crawl_api.base import SpecModel
 from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.names import (
     ANNOTATION_ASSIGNMENT,
@@ -141,7 +142,7 @@ def _pod_spec(spec: CrawlJobSpec, settings: Settings) -> Object:
             "fsGroup": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(settings, policy.resources or settings.worker.resources)],
+        "containers": [_container(spec, settings)],
         "volumes": [
             {"name": "work", "emptyDir": {"sizeLimit": settings.worker.work_dir_size}},
             {"name": "input", "projected": {"sources": [_token(), _job_file()]}},
@@ -149,10 +150,16 @@ def _pod_spec(spec: CrawlJobSpec, settings: Settings) -> Object:
     }
     if policy.priority_class_name:
         pod["priorityClassName"] = policy.priority_class_name
+    if spec.worker.node_selector:
+        pod["nodeSelector"] = spec.worker.node_selector
+    if spec.worker.tolerations:
+        pod["tolerations"] = [_wire(each) for each in spec.worker.tolerations]
     return pod
 
 
-def _container(settings: Settings, resources: Any) -> Object:
+def _container(spec: CrawlJobSpec, settings: Settings) -> Object:
+    chosen = spec.worker.resources
+    configured = settings.class_of(spec.priority).resources or settings.worker.resources
     environment = {
         ENV_ASSIGNMENT_FILE: f"{_INPUT_DIR}/assignment.json",
         ENV_TOKEN_FILE: f"{_INPUT_DIR}/token",
@@ -163,10 +170,10 @@ def _container(settings: Settings, resources: Any) -> Object:
     }
     return {
         "name": WORKER_CONTAINER,
-        "image": settings.worker.image,
+        "image": spec.worker.image or settings.worker.image,
         "imagePullPolicy": settings.worker.image_pull_policy,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
-        "resources": resources,
+        "resources": configured if chosen is None else _wire(chosen),
         "terminationMessagePath": _TERMINATION_LOG,
         "terminationMessagePolicy": "File",
         "securityContext": {
@@ -179,6 +186,10 @@ def _container(settings: Settings, resources: Any) -> Object:
             {"name": "input", "mountPath": _INPUT_DIR, "readOnly": True},
         ],
     }
+
+
+def _wire(part: SpecModel) -> Object:
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _token() -> Object:

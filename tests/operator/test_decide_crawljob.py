@@ -9,6 +9,7 @@ from operator_cases import (
     CREATED,
     NOW,
     POLICY,
+    SINGLE,
     STARTED,
     batch_of,
     carried_out,
@@ -232,6 +233,37 @@ def test_the_configured_batch_size_is_kept_to_the_url(number: int, refused: bool
             assert part in status.last_error, "it names field, limit and fix"
     else:
         assert plan.actions == (StartWorker(1, Execution.JOB),)
+
+
+@pytest.mark.parametrize(
+    ("image", "refused"),
+    [
+        ("", False),
+        ("crawl-worker:latest", False),
+        ("example.org/crawls/prices:3", False),
+        ("example.org/crawls/team/prices@sha256:0a", False),
+        ("example.org/others/prices:3", True),
+        ("crawl-worker:latest2", True),
+        ("docker.io/example.org/crawls/prices:3", True),
+    ],
+)
+def test_only_images_that_are_allowed_are_run(image: str, *, refused: bool) -> None:
+    observation = Observation(make_job(spec=SINGLE | {"worker": {"image": image}}), admission=GRANTED)
+    plan = decide(observation, POLICY, NOW)
+    assert (plan.status is not None) is refused
+    if refused:
+        status = status_of(plan)
+        assert status.phase is Phase.FAILED
+        assert condition_of(status, ConditionType.STALLED).reason == "InvalidSpec"
+        for part in ("spec.worker.image", image, "worker.allowedImages", "example.org/crawls/*", "leave it empty"):
+            assert part in status.last_error, "it names field, limit and fix"
+
+
+def test_all_that_configuration_forbids_is_said_at_once() -> None:
+    spec = batch_of(51) | {"worker": {"image": "evil"}}
+    status = status_of(decide(Observation(make_job(spec=spec), admission=GRANTED), POLICY, NOW))
+    assert [error.code for error in status.errors] == ["InvalidSpec"] * 2
+    assert [error.message.partition(":")[0] for error in status.errors] == ["spec.batch.urls", "spec.worker.image"]
 
 
 def test_a_spec_too_large_for_an_annotation_is_refused() -> None:

@@ -222,6 +222,28 @@ def test_the_container_is_what_was_configured(settings: Settings, execution: Exe
     }
 
 
+@EXECUTIONS
+def test_a_job_may_choose_image_resources_and_nodes(settings: Settings, execution: Execution) -> None:
+    options = {
+        "image": "example.org/special:1",
+        "resources": {"requests": {"cpu": "2", "ephemeral-storage": "5Gi"}},
+        "nodeSelector": {"example.org/disk": "fast"},
+        "tolerations": [
+            {"key": "crawls", "value": "yes", "effect": "NoSchedule"},
+            {"operator": "Exists", "tolerationSeconds": 9},
+        ],
+    }
+    pod = pod_spec_of(child_of(settings, SINGLE | {"priority": "Critical", "worker": options}, execution))
+    (container,) = pod["containers"]
+    assert container["image"] == "example.org/special:1"
+    assert container["resources"] == {"requests": {"cpu": "2", "ephemeral-storage": "5Gi"}, "limits": {}}
+    assert pod["nodeSelector"] == {"example.org/disk": "fast"}
+    assert pod["tolerations"] == [
+        {"key": "crawls", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
+        {"operator": "Exists", "value": "", "tolerationSeconds": 9},
+    ]
+
+
 def test_a_class_has_resources_and_an_urgency_of_its_own(settings: Settings) -> None:
     critical = pod_spec_of(child_of(settings, SINGLE | {"priority": "Critical"}))
     assert critical["priorityClassName"] == "urgent"

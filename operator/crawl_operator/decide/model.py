@@ -137,6 +137,8 @@ class Policy:
 
     classes: Mapping[Priority, ClassPolicy]
     max_urls: int
+    images: tuple[str, ...]
+    """Patterns of the worker images that jobs may name."""
     progress_interval: float
     """Seconds between two progress writes of one job."""
     delete_jobs: bool
