@@ -18,6 +18,7 @@ from crawl_api.names import (
     LABEL_JOB,
     LABEL_JOB_UID,
     LABEL_PRIORITY,
+    LABEL_QUEUE,
     TOKEN_AUDIENCE,
     WORKER_CONTAINER,
 )
@@ -52,10 +53,11 @@ def child_name(job: Job, attempt: int) -> str:
 
 def build_child(job: Job, spec: CrawlJobSpec, attempt: int, execution: Execution, settings: Settings) -> Object:
     """Return the object that runs an attempt."""
+    labels = _labels(job, spec, attempt)
     metadata = {
         "name": child_name(job, attempt),
         "namespace": job.key.namespace,
-        "labels": _labels(job, spec, attempt),
+        "labels": labels,
         "ownerReferences": [_owner(job)],
     }
     annotations = {ANNOTATION_ASSIGNMENT: _assignment(job, spec, attempt, settings)}
@@ -70,11 +72,11 @@ def build_child(job: Job, spec: CrawlJobSpec, attempt: int, execution: Execution
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata,
+        "metadata": metadata | {"labels": labels | ({LABEL_QUEUE: job.queue} if job.queue else {})},
         "spec": {
             "backoffLimit": 0,  # retries are the operator's
             "template": {
-                "metadata": {"labels": metadata["labels"], "annotations": annotations},
+                "metadata": {"labels": labels, "annotations": annotations},
                 "spec": pod_spec,
             },
         },

@@ -209,6 +209,17 @@ def test_a_worker_on_its_way_is_not_a_hold(word: str) -> None:
     assert decide(Observation(make_job(), pods=(make_pod(hold_reason=word),)), POLICY, NOW) == NOTHING
 
 
+def test_a_batch_job_that_a_queue_holds_is_said_once() -> None:
+    held = make_batch_job(suspended=True)
+    observation = Observation(replace(make_job(), queue="crawls"), batch_jobs=(held,))
+    plan = decide(observation, POLICY, NOW)
+    scheduled = condition_of(status_of(plan), ConditionType.SCHEDULED)
+    assert (scheduled.status, scheduled.reason) == ("False", "WorkerSuspended")
+    assert scheduled.message == f"the batch Job {held.name} is suspended; it waits for its queue, crawls"
+    assert plan.actions == (RecordEvent("WorkerSuspended", scheduled.message),)
+    assert decide(carried_out(observation, plan), POLICY, NOW) == NOTHING
+
+
 def test_a_refused_worker_is_said_once() -> None:
     words = "POST pods: 403 exceeded quota: pods=5"
     observation = Observation(make_job(), admission=GRANTED, refusal=words)

@@ -1,5 +1,6 @@
 """The Pod or batch Job of an attempt: named by what it is for, restricted, and complete."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,15 @@ def test_a_job_may_choose_image_resources_and_nodes(settings: Settings, executio
         {"key": "crawls", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
         {"operator": "Exists", "value": "", "tolerationSeconds": 9},
     ]
+
+
+def test_a_queue_is_named_on_the_batch_job_alone(settings: Settings) -> None:
+    job = replace(make_job(), queue="crawls")
+    spec = CrawlJobSpec.model_validate(job.spec)
+    pod, batch_job = (build_child(job, spec, 1, execution, settings) for execution in (Execution.POD, Execution.JOB))
+    assert batch_job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "crawls"
+    assert "kueue.x-k8s.io/queue-name" not in batch_job["spec"]["template"]["metadata"]["labels"]
+    assert "kueue.x-k8s.io/queue-name" not in pod["metadata"]["labels"]
 
 
 def test_a_class_has_resources_and_an_urgency_of_its_own(settings: Settings) -> None:
