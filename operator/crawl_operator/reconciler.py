@@ -104,6 +104,7 @@ class Reconciler:
                 if requeue_after is not None:
                     self._queue.add_after(key, requeue_after)
             self._metrics.reconciled(time.monotonic() - started, failure)
+            await asyncio.sleep(0)  # a round need not have waited for anything: watches, probes and signals come first
 
     async def reconcile(self, key: JobKey) -> float | None:
         """Bring one job a step further; return in how many seconds to look again, if by the clock."""
