@@ -32,6 +32,8 @@ class Job:
     """`metadata.resourceVersion`, which Kubernetes defines as comparable between versions of one kind."""
     generation: int
     created: datetime
+    since: datetime
+    """From when it may run, as far as it is for the job to say: its age in the line for a place."""
     priority: Priority
     phase: Phase
     deleting: bool
@@ -58,11 +60,6 @@ class Job:
         """Number of the last attempt that has ended: all about its children has been said."""
         return self.status.attempts_over
 
-    @property
-    def order(self) -> tuple[int, datetime, str, str]:
-        """Sort key of the queue for capacity: class, then age; the name only makes it total."""
-        return self.priority.rank, self.created, self.key.namespace, self.key.name
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerPod:
@@ -72,6 +69,8 @@ class WorkerPod:
     uid: str
     version: int
     attempt: int
+    priority: Priority
+    """The class it was started in."""
     deleting: bool
     phase: str
     started: datetime | None = None
@@ -107,6 +106,7 @@ class BatchJob:
     uid: str
     version: int
     attempt: int
+    priority: Priority
     deleting: bool
     failed_reason: str = ""
     failed_message: str = ""
@@ -136,7 +136,6 @@ class Policy:
     """The administrator's settings that decisions depend on."""
 
     classes: Mapping[Priority, ClassPolicy]
-    running_limit: int
     max_urls: int
     progress_interval: float
     """Seconds between two progress writes of one job."""
