@@ -35,7 +35,7 @@ class Sizes:
     waiting: int
     critical: int
     running: int
-    """Jobs that may run at once while others wait."""
+    """Low jobs that may run at once while others wait."""
 
 
 FULL: Final = Sizes(jobs=1000, repeats=5, idle=200, bulk=5000, waiting=5000, critical=100, running=50)
@@ -50,7 +50,7 @@ async def measure(sizes: Sizes, parts: Collection[str] = tuple(PARTS)) -> Report
             with place.operator() as operator:
                 await _unhindered(place, operator, sizes, parts, report)
         if "critical" in parts:
-            with place.operator(running=sizes.running) as operator:
+            with place.operator(classes={"Low": {"execution": "Job", "running": sizes.running}}) as operator:
                 report.critical = await critical(place, operator, sizes.waiting, sizes.critical)
     return report
 

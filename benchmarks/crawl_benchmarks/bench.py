@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from crawl_benchmarks import kwok
 from crawl_benchmarks.cost import Usage, measure, series
@@ -45,9 +45,9 @@ class Bench:
     folder: Path
 
     @contextlib.contextmanager
-    def operator(self, running: int = RUNNING) -> Iterator[OperatorProcess]:
-        """Run an operator, with its defaults but for how many jobs may run at once."""
-        with OperatorProcess(self.cluster, self.folder, limits={"running": running}) as started:
+    def operator(self, **settings: Any) -> Iterator[OperatorProcess]:
+        """Run an operator with these settings, and else its defaults but for how many jobs may run at once."""
+        with OperatorProcess(self.cluster, self.folder, limits={"running": RUNNING}, **settings) as started:
             yield started
 
     def usage(self, operator: OperatorProcess) -> Usage:

@@ -19,7 +19,7 @@ NODES: Final = 10
 _RUN_MS: Final = (500, 500)
 """How long at least and at most a pod runs."""
 _LOW_RUN_MS: Final = (1000, 3000)
-"""The same for pods of Low jobs: many are to wait for their place, and some to end all the time."""
+"""The same for pods of Low jobs: they end, and others start, all the time."""
 _LEASE_SECONDS: Final = 40
 _END_SECONDS: Final = 10
 
@@ -96,10 +96,15 @@ def nodes(cluster: LocalCluster, folder: Path) -> Iterator[int]:
         {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"simulated-{number}"}} for number in range(NODES)
     ]
     cluster.kubectl("create", "-f", "-", input=yaml.safe_dump_all(manifests))
-    command: list[str | Path] = [program, "--config", config, "--kubeconfig", cluster.kubeconfig, "--manage-all-nodes=true"]
+    options = {
+        "config": config,
+        "kubeconfig": cluster.kubeconfig,
+        "manage-all-nodes": "true",
+        "node-lease-duration-seconds": _LEASE_SECONDS,
+    }
     with (folder / "kwok.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - built from its pinned source
-            [*command, f"--node-lease-duration-seconds={_LEASE_SECONDS}"],
+            [program, *(f"--{name}={value}" for name, value in options.items())],
             env=os.environ | cluster.env,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -124,35 +129,31 @@ def _stages() -> list[dict[str, Any]]:
     low = f'.metadata.labels["{LABEL_PRIORITY}"]'
     running = [_is(deleted, "DoesNotExist"), _is(phase, "In", "Running")]
     return [
-        _stage("node-ready", "Node", [_is(ready, "NotIn", "True")], _NODE_READY),
-        _stage("started", "Pod", [_is(deleted, "DoesNotExist"), _is(phase, "In", "Pending")], _STARTED),
-        _stage("ended", "Pod", [*running, _is(low, "NotIn", "Low")], _ENDED, *_RUN_MS),
-        _stage("low-ended", "Pod", [*running, _is(low, "In", "Low")], _ENDED, *_LOW_RUN_MS),
-        _stage("deleted", "Pod", [_is(deleted, "Exists")], None),
+        _stage("node-ready", "Node", [_is(ready, "NotIn", "True")], _becomes(_NODE_READY)),
+        _stage("started", "Pod", [_is(deleted, "DoesNotExist"), _is(phase, "In", "Pending")], _becomes(_STARTED)),
+        _stage("ended", "Pod", [*running, _is(low, "NotIn", "Low")], _becomes(_ENDED, *_RUN_MS)),
+        _stage("low-ended", "Pod", [*running, _is(low, "In", "Low")], _becomes(_ENDED, *_LOW_RUN_MS)),
+        _stage("deleted", "Pod", [_is(deleted, "Exists")], {"next": {"delete": True}}),
     ]
+
+
+def _stage(name: str, kind: str, conditions: list[dict[str, Any]], what: dict[str, Any]) -> dict[str, Any]:
+    """Return what happens to an object that meets all conditions."""
+    resource = {"apiGroup": "v1", "kind": kind}
+    return {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "Stage",
+        "metadata": {"name": name},
+        "spec": {"resourceRef": resource, "selector": {"matchExpressions": conditions}, **what},
+    }
 
 
 def _is(key: str, operator: str, *values: str) -> dict[str, Any]:
     return {"key": key, "operator": operator} | ({"values": list(values)} if values else {})
 
 
-def _stage(
-    name: str,
-    kind: str,
-    conditions: list[dict[str, Any]],
-    status: dict[str, Any] | None,
-    at_least_ms: int = 0,
-    at_most_ms: int = 0,
-) -> dict[str, Any]:
-    """Return what happens to an object that meets all conditions: a new status, or without one its removal."""
+def _becomes(status: dict[str, Any], at_least_ms: int = 0, at_most_ms: int = 0) -> dict[str, Any]:
     return {
-        "apiVersion": "kwok.x-k8s.io/v1alpha1",
-        "kind": "Stage",
-        "metadata": {"name": name},
-        "spec": {
-            "resourceRef": {"apiGroup": "v1", "kind": kind},
-            "selector": {"matchExpressions": conditions},
-            "delay": {"durationMilliseconds": at_least_ms, "jitterDurationMilliseconds": at_most_ms},
-            "next": {"statusTemplate": yaml.safe_dump(status)} if status is not None else {"delete": True},
-        },
+        "delay": {"durationMilliseconds": at_least_ms, "jitterDurationMilliseconds": at_most_ms},
+        "next": {"statusTemplate": yaml.safe_dump(status)},
     }
