@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from crawl_api.crawljob import CrawlJobSpec, Priority
 from crawl_api.names import API_VERSION, KIND, LABEL_JOB, LABEL_JOB_UID, PLURAL
 from crawl_api.status import Execution, Phase
-from crawl_operator.decide.model import Job, JobKey
+from crawl_operator.projection import job_of
 from crawl_operator.settings import Settings
 from crawl_operator.workloads import build_child
 
@@ -50,18 +49,10 @@ def sides(settings: Settings) -> tuple[Side, Side, Side]:
     """Return Pod execution, Job execution and plain batch Jobs; the settings decide on the shape of pods."""
 
     def batch_job(name: str) -> Json:
-        spec = CrawlJobSpec.model_validate(crawl_job(name, Priority.NORMAL)["spec"])
-        job = Job(
-            key=JobKey(NAMESPACE, name),
-            uid=name,
-            version=1,
-            generation=1,
-            created=datetime.now(UTC),
-            priority=spec.priority,
-            phase=Phase.PENDING,
-            deleting=False,
-        )
-        body = build_child(job, spec, 1, Execution.JOB, settings)
+        body = crawl_job(name, Priority.NORMAL)
+        body["metadata"] |= {"namespace": NAMESPACE, "uid": name, "resourceVersion": "1"}
+        spec = CrawlJobSpec.model_validate(body["spec"])
+        body = build_child(job_of(body), spec, 1, Execution.JOB, settings)
         body["metadata"]["name"] = name
         del body["metadata"]["ownerReferences"]
         for metadata in (body["metadata"], body["spec"]["template"]["metadata"]):
