@@ -84,8 +84,10 @@ def _login(*, settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
 
 
 def _trigger(resource: Resource, seen: Seen) -> Callable[..., Awaitable[None]]:
-    async def trigger(*, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - the name Kopf passes
-        seen(resource, type == "DELETED", body)
+    async def trigger(*, event: kopf.RawEvent, **_: Any) -> None:
+        seen(
+            resource, event["type"] == "DELETED", event["object"]
+        )  # as it came: Kopf's own view of it is ten times slower
 
     return trigger
 
