@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 WORKER_IMAGE: Final = "crawl-worker:local"
 
-_READY_SECONDS: Final = 20
+_READY_SECONDS: Final = 60
 _END_SECONDS: Final = 15
 
 

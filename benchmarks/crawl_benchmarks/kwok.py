@@ -16,8 +16,9 @@ from local_cluster.processes import die_with_parent
 
 NODES: Final = 10
 
-_RUN_MS: Final = (500, 500)
-"""How long at least and at most a pod runs."""
+_RUN_MS: Final = (2000, 2000)
+"""How long at least and at most a pod runs: longer than the second over which the Job controller gathers changes, so
+that both sides say of each job that it runs, as they would of real work."""
 _LOW_RUN_MS: Final = (1000, 3000)
 """The same for pods of Low jobs: they end, and others start, all the time."""
 _LEASE_SECONDS: Final = 40

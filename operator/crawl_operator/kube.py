@@ -16,8 +16,8 @@ from crawl_operator.metrics import Metrics
 
 Object = dict[str, Any]
 
-_PAGE: Final = 500
-"""Objects per page of a list."""
+_PAGE: Final = 200
+"""Objects per page of a list: those of one page are in memory at once."""
 
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
