@@ -15,6 +15,7 @@ from crawl_api.names import (
     LABEL_JOB,
     LABEL_JOB_UID,
     LABEL_PRIORITY,
+    LABEL_QUEUE,
     WORKER_CONTAINER,
 )
 from crawl_api.status import MAX_REQUEUE, CrawlJobStatus, Phase
@@ -55,6 +56,7 @@ def job_of(body: Json, *, whole: bool = False) -> Job:
         requeue=requeue,
         cancel=annotations.get(ANNOTATION_CANCEL, "").lower() == "true",
         marks=marks,
+        queue=(meta.get("labels") or {}).get(LABEL_QUEUE, ""),
         settled=settled,
         expiry=expiry_of(_ttl(body), status) if phase.terminal else KEPT,
     )
@@ -103,6 +105,7 @@ def batch_job_of(body: Json) -> BatchJob:
         attempt=_attempt(meta),
         priority=_priority(meta),
         deleting="deletionTimestamp" in meta,
+        suspended=bool((body.get("spec") or {}).get("suspend")),
         failed_reason=str(failed.get("reason", "Failed")) if failed else "",
         failed_message=str(failed.get("message", "")),
         completed="Complete" in held,

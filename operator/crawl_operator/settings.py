@@ -80,6 +80,8 @@ class Worker(_Group):
     """What the worker pods are made of."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)] = "crawl-worker:latest"
+    allowed_images: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = ()
+    """Images that jobs may ask for by `spec.worker.image`; `*` stands for any text: `registry.example.org/crawls/*`."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     service_account: str = "default"
     """Needs no rights: workers never talk to the Kubernetes API."""
@@ -262,6 +264,7 @@ class Settings(BaseSettings):
         return Policy(
             classes={priority: ClassPolicy(self.execution_of(priority)) for priority in Priority},
             max_urls=self.limits.urls_per_job,
+            images=(self.worker.image, *self.worker.allowed_images),
             progress_interval=self.reconcile.progress_interval_seconds,
             delete_jobs=self.retention.delete_jobs,
             patience=self.reconcile.patience_seconds,

@@ -117,6 +117,55 @@ def test_never_one_too_many_while_the_operator_is_killed_again_and_again(
     assert workers == [1] * 12
 
 
+def test_a_queue_may_hold_a_batch_job_and_let_it_go(cluster: LocalCluster, jobs: Jobs, tmp_path: Path) -> None:
+    """As Kueue does: Jobs with its label are suspended when they are created, and resumed when it is their turn."""
+    with DemoSite() as site, holding_jobs(jobs), serving(cluster, tmp_path, jobs):
+        queued = manifest("queued", single={"url": site.url(PAGE)})
+        queued["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "crawls"}
+        jobs.kubectl("apply", "-f", "-", input=json.dumps(queued))
+        scheduled = says(jobs, "queued")
+        assert scheduled["reason"] == "WorkerSuspended"
+        assert scheduled["message"].endswith("is suspended; it waits for its queue, crawls")
+        assert jobs.pods() == []
+        (name,) = jobs.kubectl("get", "jobs", "-o", "jsonpath={.items[*].metadata.name}").stdout.split()
+        jobs.kubectl("patch", "job", name, "-p", json.dumps({"spec": {"suspend": False}}))
+        assert jobs.finished("queued")["phase"] == "Completed"
+
+
+@contextmanager
+def holding_jobs(jobs: Jobs) -> Iterator[None]:
+    """Have the API server suspend every batch Job of this namespace that is created with Kueue's label."""
+    name, api = f"hold-{jobs.namespace}", "admissionregistration.k8s.io/v1"
+    rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}
+    policy = {
+        "apiVersion": api,
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "reinvocationPolicy": "Never",
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [rule],
+                "objectSelector": {"matchExpressions": [{"key": "kueue.x-k8s.io/queue-name", "operator": "Exists"}]},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": jobs.namespace}},
+            },
+            "mutations": [
+                {
+                    "patchType": "ApplyConfiguration",
+                    "applyConfiguration": {"expression": "Object{spec: Object.spec{suspend: true}}"},
+                }
+            ],
+        },
+    }
+    binding = {"apiVersion": api, "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": name}}
+    objects = {"apiVersion": "v1", "kind": "List", "items": [policy, {**binding, "spec": {"policyName": name}}]}
+    jobs.kubectl("apply", "-f", "-", input=json.dumps(objects))
+    try:
+        yield
+    finally:
+        jobs.kubectl("delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", name)
+
+
 @contextmanager
 def watched_pods(jobs: Jobs, file: Path) -> Iterator[Callable[[], tuple[int, int]]]:
     """Record every change of every pod; yields what tells how many pods lived at once at the most, and in all."""

@@ -39,6 +39,7 @@ POLICY = Policy(
         Priority.LOW: ClassPolicy(Execution.JOB),
     },
     max_urls=50,
+    images=("crawl-worker:latest", "example.org/crawls/*"),
     progress_interval=2,
     delete_jobs=True,
     patience=2,

@@ -45,6 +45,8 @@ class Job:
     """Whether the cancel annotation is set."""
     marks: Mapping[str, str] = field(default_factory=dict)
     """The operator's own annotations on the object."""
+    queue: str = ""
+    """The Kueue queue that its batch Jobs go to."""
     settled: bool = False
     """Whether it has ended and only time can make something to do: spec and status are not kept."""
     expiry: Expiry = KEPT
@@ -108,6 +110,8 @@ class BatchJob:
     attempt: int
     priority: Priority
     deleting: bool
+    suspended: bool = False
+    """Whether somebody holds it, such as a queue that has not admitted it."""
     failed_reason: str = ""
     failed_message: str = ""
     completed: bool = False
@@ -137,6 +141,8 @@ class Policy:
 
     classes: Mapping[Priority, ClassPolicy]
     max_urls: int
+    images: tuple[str, ...]
+    """Patterns of the worker images that jobs may name."""
     progress_interval: float
     """Seconds between two progress writes of one job."""
     delete_jobs: bool
@@ -227,6 +233,11 @@ class Plan:
     requeue_after: float | None = None
     in_line: bool = False
     """Whether the job waits for nothing but a place."""
+
+    @property
+    def starts(self) -> bool:
+        """Whether a worker is to be started."""
+        return any(isinstance(action, StartWorker) for action in self.actions)
 
 
 NOTHING = Plan()
