@@ -38,7 +38,7 @@ class Sizes:
     """Low jobs that may run at once while others wait."""
 
 
-FULL: Final = Sizes(jobs=1000, repeats=5, idle=200, bulk=5000, waiting=5000, critical=100, running=50)
+FULL: Final = Sizes(jobs=1000, repeats=5, idle=150, bulk=5000, waiting=5000, critical=100, running=20)
 QUICK: Final = Sizes(jobs=100, repeats=1, idle=20, bulk=200, waiting=200, critical=10, running=5)
 
 

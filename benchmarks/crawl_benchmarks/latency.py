@@ -14,7 +14,7 @@ from crawl_benchmarks.sides import CRAWLJOBS, PODS, Json, Side, crawl_job, job_o
 from crawl_benchmarks.watching import Watch
 from local_cluster.operator_process import OperatorProcess
 
-_BETWEEN: Final = 0.12
+_BETWEEN: Final = 0.3
 """Seconds between two jobs: far enough apart for the machine to be idle most of the time."""
 _BETWEEN_CRITICAL: Final = 0.3
 _LATEST: Final = 120
