@@ -67,8 +67,12 @@ class FetchOptions(SpecModel):
 
     concurrency: Annotated[int, Field(ge=1, le=100)] = 10
     """Requests of this job in flight at once. It may lower the operator's limit (10), never raise it."""
+    per_host_concurrency: Annotated[int, Field(ge=1, le=100)] = 10
+    """Requests in flight at once to one host; `concurrency` bounds it too."""
     delay_seconds: Annotated[float, Field(ge=0, le=60)] = 0
-    """Pause between two requests to the same host."""
+    """Pause between two requests to the same host. A Crawl-delay in robots.txt lengthens it, up to 30 s."""
+    auto_throttle: bool = False
+    """Whether the pause follows how long the host takes to answer: what is slow is asked less often."""
     timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 30
     """Time limit of one page, redirects and body included."""
     obey_robots: bool = True

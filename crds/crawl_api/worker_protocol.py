@@ -18,6 +18,7 @@ MAX_TERMINATION_MESSAGE: Final = 4096
 
 MAX_PROGRESS_BYTES: Final = 64 << 10
 MAX_OUTCOME_BYTES: Final = 512 << 10
+MAX_SEGMENT_BYTES: Final = 64 << 20
 
 RESULTS_FILE: Final = "results.jsonl"
 OUTCOME_FILE: Final = "outcome.json"
@@ -29,11 +30,16 @@ def progress_path(job_uid: str, attempt: int) -> str:
 
 
 def results_path(job_uid: str, attempt: int) -> str:
-    """PUT the records (JSON Lines) here, streamed; 201 with a `StoredResult`.
-
-    GET answers 200 with the records of the attempts before, or 204 if they stored none.
-    """
+    """PUT the records (JSON Lines) here, streamed; 201 with a `StoredResult`."""
     return f"/v1/attempts/{job_uid}/{attempt}/results"
+
+
+def journal_path(job_uid: str, attempt: int) -> str:
+    """GET what the attempts before have saved of their state: 200 with their segments in order, 204 if there are none.
+
+    PUT a segment (gzip) under `<path>/<number>`; 204 once it is durable. Numbers begin at 0.
+    """
+    return f"/v1/attempts/{job_uid}/{attempt}/journal"
 
 
 def outcome_path(job_uid: str, attempt: int) -> str:

@@ -15,6 +15,7 @@ from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, OUTCOME_FILE, RESULTS_F
 from crawl_operator.decide.model import JobKey
 
 _CHUNK: Final = 1 << 20
+_SEGMENT: Final = "journal-"
 
 
 class TooLargeError(Exception):
@@ -75,10 +76,18 @@ class ResultStore:
         """
         await self._put(_path(key, uid, pod, OUTCOME_FILE), outcome.model_dump_json(by_alias=True).encode())
 
-    def newest(self, key: JobKey, uid: str, pods: Iterable[str]) -> Path | None:
-        """Return the stored records of the first of these pods that has any."""
-        paths = (self._stored(key, uid, pod, RESULTS_FILE) for pod in pods)
-        return next((path for path in paths if path.is_file()), None)
+    async def save_segment(self, key: JobKey, uid: str, pod: str, number: int, content: bytes) -> None:
+        """Store a segment of a worker's journal, which is only read by the job's next worker.
+
+        Raises:
+            StoreFullError: it cannot be written.
+        """
+        await self._put(_path(key, uid, pod, f"{_SEGMENT}{number:06}"), content)
+
+    def journal(self, key: JobKey, uid: str, pods: Iterable[str]) -> list[Path]:
+        """Return the segments that these pods have stored, pod by pod, each pod's in order."""
+        folders = (self._stored(key, uid, pod, _SEGMENT).parent for pod in pods)
+        return [path for folder in folders for path in sorted(folder.glob(f"{_SEGMENT}*"))]
 
     async def remove(self, key: JobKey, uid: str) -> None:
         """Remove all that workers of a job have stored; nothing to remove is no error.

@@ -16,8 +16,8 @@ from crawl_api.status import Cause
 from crawl_api.worker_protocol import Assignment, AttemptFailure, Outcome
 from crawl_worker import logs
 from crawl_worker.attempt import OVERTIME_SECONDS, Attempt, crash
-from crawl_worker.engine import REACTOR
-from crawl_worker.guard import Network
+from crawl_worker.fetch.engine import REACTOR
+from crawl_worker.fetch.guard import Network
 from crawl_worker.settings import ConfigurationError, WorkerSettings, load
 from crawl_worker.tally import Ending
 from crawl_worker.watchdog import Watchdog, block_signals
@@ -50,6 +50,7 @@ and, where the defaults do not do:
   CRAWL_EXTRACT_MEMORY_BYTES      memory of one extraction process (1 GiB)
   CRAWL_EXTRACT_PROCESSES         extraction processes at most (2)
   CRAWL_GRACE_SECONDS             from SIGTERM until all must be handed over (22)
+  CRAWL_CHECKPOINT_SECONDS        how long a result may be on this disk alone (10)
   CRAWL_MIN_HANDOVER_SECONDS      how long to wait for the operator at least (60)
 
 An assignment such as

@@ -7,8 +7,9 @@ from typing import Final
 
 from crawl_api.status import Cause
 from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, AttemptFailure, Outcome, StoredResult
+from crawl_worker.checkpoints import Checkpoints
+from crawl_worker.ledger import Ledger, LedgerError
 from crawl_worker.operator_client import OperatorClient, RejectedError
-from crawl_worker.spool import Spool
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -41,18 +42,28 @@ class Handover:
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(self._ends)
 
-    async def results(self, spool: Spool) -> StoredResult | AttemptFailure:
+    async def journal(self, checkpoints: Checkpoints) -> None:
+        """Save what the next attempt goes on from, or log that it was not: then that one does more again."""
+        try:
+            async with asyncio.timeout_at(self._ends) as self._limit:
+                await checkpoints.save()
+        except (TimeoutError, LedgerError) as error:
+            _LOG.warning("the last checkpoint could not be stored", extra={"error": str(error) or "in time"})
+        finally:
+            self._limit = None
+
+    async def results(self, ledger: Ledger) -> StoredResult | AttemptFailure:
         """Store the records; return where they are, or why they are not."""
         try:
             async with asyncio.timeout_at(self._ends) as self._limit:
-                return await self._client.store_results(spool)
+                return await self._client.store_results(ledger.lines)
         except TimeoutError:
             code, cause = "ResultStoreUnavailable", Cause.INFRASTRUCTURE
             message = f"the results could not be stored in time; the last try: {self._client.last_problem}"
         except RejectedError as error:
             code, cause, message = "ResultRejected", Cause.PERMANENT, f"the operator refused the results: {error}"
-        except OSError as error:
-            code, cause, message = "SpoolFailed", Cause.INFRASTRUCTURE, f"the results cannot be read back: {error}"
+        except LedgerError as error:
+            code, cause, message = "DiskFailed", Cause.INFRASTRUCTURE, f"the results cannot be read back: {error}"
         finally:
             self._limit = None
         self._ends = min(self._ends, time.monotonic() + _FAREWELL_SECONDS)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from crawl_api.base import ApiModel, Count, Time, Url
 from crawl_api.status import JobError
@@ -51,13 +51,5 @@ class Record(Extracted):
 
 
 def to_line(record: Record) -> bytes:
-    """Return the record as one line of JSON."""
-    return record.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n"
-
-
-def from_line(line: bytes) -> Record | None:
-    """Read a line of an earlier attempt's; None where it is no record, such as one that was cut off."""
-    try:
-        return Record.model_validate_json(line)
-    except ValidationError:
-        return None
+    """Return the record as one line of JSON, without its end."""
+    return record.model_dump_json(by_alias=True, exclude_none=True).encode()

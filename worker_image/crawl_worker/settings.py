@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from crawl_api.names import ENV_ASSIGNMENT_FILE, ENV_TERMINATION_LOG, ENV_TOKEN_FILE, ENV_WORK_DIR
 from crawl_api.worker_protocol import Assignment
-from crawl_worker.guard import Network
+from crawl_worker.fetch.guard import Network
 
 MAX_ASSIGNMENT_BYTES: Final = 4 << 20
 
@@ -36,6 +36,8 @@ class WorkerSettings(BaseSettings):
     """Extraction processes at most (CRAWL_EXTRACT_PROCESSES)."""
     grace_seconds: Annotated[float, Field(gt=0, le=3600)] = 22
     """From a stop signal until everything must be handed over (CRAWL_GRACE_SECONDS); the cluster kills after 30."""
+    checkpoint_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
+    """How long a result may be on this disk alone (CRAWL_CHECKPOINT_SECONDS)."""
     min_handover_seconds: Annotated[float, Field(gt=0, le=600)] = 60
     """How long to wait for the operator at least, even where the attempt's time is over."""
 

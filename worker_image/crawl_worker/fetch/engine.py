@@ -27,9 +27,9 @@ from scrapy.http import Response
 
 from crawl_api.crawljob import FetchOptions
 from crawl_worker.errors import PageError
-from crawl_worker.failures import describe, is_tls_failure
-from crawl_worker.resolver import GuardedResolver
-from crawl_worker.urls import host_of
+from crawl_worker.fetch.failures import describe, is_tls_failure
+from crawl_worker.fetch.resolver import GuardedResolver
+from crawl_worker.fetch.urls import host_of
 
 REACTOR: Final = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 _CLOSE_SECONDS: Final = 2.0
@@ -94,8 +94,7 @@ def scrapy_settings(options: FetchOptions, concurrency: int, user_agent: str) ->
         "USER_AGENT": user_agent,
         "CONCURRENT_REQUESTS": concurrency,
         "CONCURRENT_REQUESTS_PER_DOMAIN": concurrency,
-        "DOWNLOAD_DELAY": options.delay_seconds,
-        "DOWNLOAD_DELAY_JITTER": 0,
+        "DOWNLOAD_DELAY": 0,  # `hosts` keeps the distances
         "DOWNLOAD_MAXSIZE": options.max_body_bytes,
         "DOWNLOAD_WARNSIZE": 0,
         "DOWNLOAD_VERIFY_CERTIFICATES": True,

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from crawl_api.crawljob import ExtractOptions
 from crawl_worker.errors import PageError
-from crawl_worker.extraction import Kind
-from crawl_worker.extractor_process import HEADER, LENGTH, READY
+from crawl_worker.extract.pages import Kind
+from crawl_worker.extract.process import HEADER, LENGTH, READY
 from crawl_worker.records import Extracted
 
 _START_SECONDS: Final = 60.0
@@ -104,7 +104,7 @@ class Extractors:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "crawl_worker.extractor_process", str(os.getpid()), str(self._memory)),
+                *("-m", "crawl_worker.extract.process", str(os.getpid()), str(self._memory)),
                 stdin=PIPE,
                 stdout=PIPE,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},

@@ -9,11 +9,13 @@ from typing import Final, Protocol
 
 from scrapy.http import Response
 
-from crawl_worker.engine import PageClock
-from crawl_worker.errors import PageError, http_error
-from crawl_worker.urls import normalise
+from crawl_worker.errors import PageError, asked_pause, http_error
+from crawl_worker.fetch.engine import PageClock
+from crawl_worker.fetch.hosts import Hosts
+from crawl_worker.fetch.urls import host_of, normalise
 
 MAX_REDIRECTS: Final = 10
+_BUSY: Final = frozenset({429, 503})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -39,6 +41,8 @@ class Page:
     content_type: str = ""
     body: bytes = b""
     error: PageError | None = None
+    location: str | None = None
+    """Where the page redirects to, normalised, where redirects were not to be followed."""
 
 
 class Fetcher:
@@ -46,29 +50,38 @@ class Fetcher:
 
     Args:
         get: one exchange.
+        hosts: whose turns every exchange takes.
         admit: raises PageError where robots.txt forbids a normalised URL.
         page_seconds: time limit of one page, redirects and body included.
         max_bytes: size limit of a body, where it is not the job's.
     """
 
     def __init__(
-        self, get: Get, admit: Callable[[str], Awaitable[None]], page_seconds: float, max_bytes: int | None = None
+        self,
+        get: Get,
+        hosts: Hosts,
+        admit: Callable[[str], Awaitable[None]],
+        page_seconds: float,
+        max_bytes: int | None = None,
     ) -> None:
         self._get = get
+        self._hosts = hosts
         self._admit = admit
         self._page_seconds = page_seconds
         self._max_bytes = max_bytes
 
-    async def fetch(self, url: str) -> Page:
-        """Fetch a normalised URL and follow its redirects. Never raises for what a site does."""
+    async def fetch(self, url: str, *, follow: bool = True) -> Page:
+        """Fetch a normalised URL, and follow its redirects or tell the first. Never raises for what a site does."""
         clock = PageClock(self._page_seconds)
-        current = url
+        current, location = url, None
         response: Response | None = None
         error: PageError | None = None
         started = time.monotonic()
         try:
-            response, current = await self._follow(url, clock)
-            if not 200 <= response.status < 300:
+            response, current, location = await self._follow(url, clock, MAX_REDIRECTS if follow else 0)
+            if location is not None:
+                error = PageError("TooManyRedirects", f"more than {MAX_REDIRECTS} redirects") if follow else None
+            elif not 200 <= response.status < 300:
                 error = _status_error(response)
         except _StoppedAtError as stop:
             current, error = stop.url, stop.error
@@ -80,24 +93,39 @@ class Fetcher:
             content_type=_header(response, "Content-Type") if response is not None else "",
             body=response.body if response is not None else b"",
             error=error,
+            location=location,
         )
 
-    async def _follow(self, url: str, clock: PageClock) -> tuple[Response, str]:
+    async def _follow(self, url: str, clock: PageClock, redirects: int) -> tuple[Response, str, str | None]:
+        """Return the last answer, whose it is, and where it leads if no redirect was left to follow."""
         followed = ""
-        for _ in range(MAX_REDIRECTS + 1):
+        while True:
             try:
                 await self._admit(url)
-                response = await self._get(url, clock, self._max_bytes)
+                response = await self._exchange(url, clock)
                 location = _header(response, "Location") if response.status in _REDIRECTS else ""
                 if not location:
-                    return response, url
+                    return response, url, None
                 followed = location
-                url = followed = normalise(location, url)
+                followed = normalise(location, url)
             except PageError as error:
                 if followed:
                     error.details["redirectedTo"] = followed
                 raise _StoppedAtError(url, error) from error
-        raise _StoppedAtError(url, PageError("TooManyRedirects", f"more than {MAX_REDIRECTS} redirects"))
+            if not redirects:
+                return response, url, followed
+            redirects -= 1
+            url = followed
+
+    async def _exchange(self, url: str, clock: PageClock) -> Response:
+        host = host_of(url)
+        async with self._hosts.turn(host):
+            spent = clock.spent
+            response = await self._get(url, clock, self._max_bytes)
+            self._hosts.answered(host, clock.spent - spent, good=response.status == 200)
+            if response.status in _BUSY:
+                self._hosts.pause(host, asked_pause(_header(response, "Retry-After"), datetime.now(UTC)))
+            return response
 
 
 class _StoppedAtError(Exception):

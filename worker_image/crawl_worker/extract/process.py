@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final
 
 from crawl_api.crawljob import ExtractOptions
 from crawl_worker.errors import PageError
-from crawl_worker.extraction import Kind, extract
+from crawl_worker.extract.pages import Kind, extract
 
 HEADER: Final = struct.Struct(">II")
 """Of a request: length of the JSON head, length of the body."""

@@ -1,0 +1,11 @@
+"""Which processor does which job type."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from crawl_api.crawljob import JobType
+from crawl_worker.processors.base import Processor
+from crawl_worker.processors.named import named
+
+PROCESSORS: Final[Mapping[JobType, Processor]] = MappingProxyType({JobType.SINGLE: named, JobType.BATCH: named})
