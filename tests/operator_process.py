@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlparse
 
 import yaml
 
+from crawl_api.job_types import JobType
 from local_cluster.cluster import LocalCluster
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -163,7 +164,7 @@ class Jobs:
 
 def manifest(name: str, **spec: Any) -> dict[str, Any]:
     """Make a CrawlJob; its type follows from its union member."""
-    kind = "Single" if "single" in spec else "Batch"
+    kind = next(job_type for job_type in JobType if job_type.lower() in spec)
     return {
         "apiVersion": "crawl-operator.io/v1alpha1",
         "kind": "CrawlJob",

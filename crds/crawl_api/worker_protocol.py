@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field, ValidationError
 
 from crawl_api.base import ApiModel, Count, LongText, ShortText
-from crawl_api.crawljob import BatchCrawl, ExtractOptions, FetchOptions, JobType, SingleCrawl
+from crawl_api.job_types import BatchCrawl, JobType, SingleCrawl, SiteCrawl
+from crawl_api.options import ExtractOptions, FetchOptions
 from crawl_api.status import MAX_ERRORS, Cause, JobError, Reason
 
 MAX_TERMINATION_MESSAGE: Final = 4096
@@ -57,6 +58,7 @@ class Assignment(ApiModel):
     type: JobType
     single: SingleCrawl | None = None
     batch: BatchCrawl | None = None
+    site: SiteCrawl | None = None
     fetch: FetchOptions = FetchOptions()
     """As the user asked; `maxConcurrency` caps it."""
     extract: ExtractOptions = ExtractOptions()
@@ -74,7 +76,7 @@ class Assignment(ApiModel):
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The URLs to fetch, in order."""
+        """The URLs that the job lists, in order; none where it finds them on its way."""
         if self.single is not None:
             return (self.single.url,)
         return self.batch.urls if self.batch is not None else ()

@@ -16,6 +16,7 @@ from demo.stage import DemoError, Stage
 EXPECTED: Final = {
     "catalogue": Phase.COMPLETED,
     "dead-links": Phase.PARTIAL_SUCCESS,
+    "guide": Phase.COMPLETED,
     "one-page": Phase.COMPLETED,
     "patient": Phase.COMPLETED,
 }

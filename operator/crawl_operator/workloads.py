@@ -113,6 +113,7 @@ def _assignment(job: Job, spec: CrawlJobSpec, attempt: int, settings: Settings) 
         type=spec.type,
         single=spec.single,
         batch=spec.batch,
+        site=spec.site,
         fetch=spec.fetch,
         extract=spec.extract,
         timeout_seconds=spec.timeout_seconds,

@@ -10,8 +10,9 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from crawl_api.crawljob import CrawlJobSpec, JobType
+from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.crd import crawljob_crd
+from crawl_api.job_types import JobType
 from crawl_api.schema import structural
 from crawl_api.status import ConditionType, CrawlJobStatus, Phase
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from crawl_api.crawljob import CrawlJobSpec
+from crawl_api.job_types import SiteCrawl
 from crawl_api.names import API_VERSION, KIND, MAX_JOB_NAME
 from crawl_api.status import Phase
 from demo import folders
@@ -41,7 +42,8 @@ def test_manifest_is_a_valid_job(manifest: Path) -> None:
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
 def test_manifest_ends_as_the_demo_expects(manifest: Path) -> None:
     job = load(manifest)
-    urls = [urlsplit(url) for url in CrawlJobSpec.model_validate(job["spec"]).urls]
+    spec = CrawlJobSpec.model_validate(job["spec"])
+    urls = [urlsplit(url) for url in (spec.site.start_urls if spec.site is not None else spec.urls)]
     assert {url.netloc for url in urls} == {f"127.0.0.1:{DEFAULT_PORT}"}
     found = [reachable(url.path) for url in urls]
     assert any(found)
@@ -63,3 +65,8 @@ def test_the_batch_shows_every_option_of_fetching_and_extracting() -> None:
         name = "fetch" if options is model.fetch else "extract"
         assert set(spec[name]) == {field.alias for field in type(options).model_fields.values()}
     assert all(PAGES[urlsplit(url).path].price for url in model.urls)
+
+
+def test_the_site_shows_every_option_of_a_site() -> None:
+    spec = load(folders.EXAMPLES / "site.yaml")["spec"]
+    assert set(spec["site"]) == {field.alias for field in SiteCrawl.model_fields.values()}

@@ -87,6 +87,17 @@ def test_a_single_page_completes_and_its_result_stands_in_the_status(
     assert shared.get(name)["spec"]["metadata"] == {"ticket": {"id": 17}}
 
 
+def test_a_site_is_crawled_by_its_links(shared: Jobs, site: DemoSite) -> None:
+    """Every chapter of the guide is found from its first page, and nothing beside it."""
+    guide = {site.url(page.path) for page in PAGES.values() if page.path.startswith("/guide/")}
+    shared.apply("guide", site={"startUrls": [site.url("/guide/")], "allow": ["/guide/"]}, priority="High")
+    status = shared.finished("guide")
+    assert status["phase"] == "Completed", status.get("errors")
+    assert {record["url"] for record in records(status)} == guide
+    progress = status["progress"]
+    assert (progress["percent"], progress["total"], progress["succeeded"]) == (100, len(guide), len(guide))
+
+
 def test_dead_urls_make_a_partial_success_that_names_them(shared: Jobs, site: DemoSite) -> None:
     """One bad page never harms another; both bad ones are named with code and context."""
     dead = [site.base_url + "/nowhere", site.base_url + "/gone"]

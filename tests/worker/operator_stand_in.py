@@ -95,12 +95,12 @@ class StandIn:
 
 
 @asynccontextmanager
-async def serving(app: web.Application, port: int = 0, **site: Any) -> AsyncIterator[int]:
+async def serving(app: web.Application, port: int = 0, host: str = "127.0.0.1", **site: Any) -> AsyncIterator[int]:
     """Serve on loopback; yield the port."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True, **site).start()
+        await web.TCPSite(runner, host, port, reuse_address=True, **site).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from crawl_api.crawljob import ExtractOptions, Selector
+from crawl_api.options import ExtractOptions, Selector
 from crawl_worker.errors import PageError
 from crawl_worker.extract.pages import (
     MAX_LINKS,

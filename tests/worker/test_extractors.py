@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from crawl_api.crawljob import ExtractOptions
+from crawl_api.options import ExtractOptions
 from crawl_worker.errors import PageError
 from crawl_worker.extract.pages import Kind
 from crawl_worker.extract.pool import Extractors, Source

@@ -13,7 +13,7 @@ from crawl_worker.fetch.engine import REACTOR, Engine, PageClock, scrapy_setting
 install_reactor(REACTOR)
 from twisted.internet import reactor
 from twisted.internet._resolver import GAIResolver
-from crawl_api.crawljob import FetchOptions
+from crawl_api.options import FetchOptions
 from crawl_worker.errors import PageError
 from crawl_worker.fetch.resolver import GuardedResolver
 

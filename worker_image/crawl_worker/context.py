@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from crawl_api.options import ExtractOptions
 from crawl_api.worker_protocol import Assignment
 from crawl_worker.extract.pool import Extractors, Source
+from crawl_worker.extract.sitemaps import SitemapLinks
 from crawl_worker.fetch.engine import Engine, scrapy_settings
 from crawl_worker.fetch.fetcher import Fetcher, Page, admit_all
 from crawl_worker.fetch.guard import Network
@@ -58,6 +60,12 @@ class Context:
         """How many records there are, those of earlier attempts included."""
         return self._books.tally.succeeded + self._books.tally.failed
 
+    def duplicates(self) -> Iterator[tuple[str, str]]:
+        """Yield digest and URL of the pages that earlier attempts have brought, copies left out."""
+        for record in self._books.ledger.records_with("digest"):
+            if "duplicateOf" not in record:
+                yield record["digest"], record["url"]
+
     def visits(self) -> Iterator[tuple[Visit, bool]]:
         """Yield the visits that earlier attempts knew of, and whether each is done."""
         return self._books.ledger.visits()
@@ -75,6 +83,10 @@ class Context:
         """
         return await self._fetcher.fetch(url, follow=follow)
 
+    async def sitemap(self, page: Page) -> SitemapLinks:
+        """Return what a sitemap lists; raises PageError."""
+        return await self._extractors.sitemap(page.final_url, page.body)
+
     async def extract(self, source: Source) -> Extracted:
         """Take from a page what the job asks for; raises PageError."""
         return await self._extractors.extract(source)
@@ -83,6 +95,11 @@ class Context:
 def concurrency_of(job: Assignment) -> int:
     """Return how many requests may be in flight: the job may lower the administrator's limit, never raise it."""
     return min(job.fetch.concurrency, job.max_concurrency)
+
+
+def extract_options(job: Assignment) -> ExtractOptions:
+    """Return what to take from a page: for a site also what leads on."""
+    return job.extract if job.site is None else job.extract.model_copy(update={"links": True, "metadata": True})
 
 
 @asynccontextmanager
@@ -108,7 +125,7 @@ async def crawl_context(
         min(job.fetch.per_host_concurrency, concurrency), job.fetch.delay_seconds, throttle=job.fetch.auto_throttle
     )
     extractors = Extractors(
-        job.extract,
+        extract_options(job),
         limit=settings.extract_processes,
         seconds=settings.extract_timeout_seconds,
         memory=settings.extract_memory_bytes,

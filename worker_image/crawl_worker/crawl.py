@@ -3,16 +3,18 @@
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Final, Protocol
 
 from crawl_worker.context import Context
 from crawl_worker.errors import PageError
 from crawl_worker.findings import Finding, Visit, VisitKind
 from crawl_worker.frontier import Frontier
+from crawl_worker.site_rules import EveryUrl, Rules
 
 _LOG: Final = logging.getLogger(__name__)
 
+_EVERY_URL: Final = EveryUrl()
 _STOP_SECONDS: Final = 2.0
 """How long what is in flight may take to be cancelled."""
 
@@ -33,7 +35,7 @@ async def crawl(
     starts: Iterable[Visit],
     *,
     max_pages: float = math.inf,
-    identity: Callable[[str], str] = str,
+    rules: Rules = _EVERY_URL,
 ) -> AsyncGenerator[Finding, None]:
     """Make all visits that the starts lead to, as far as they are not made yet; yield each finding once it is there.
 
@@ -42,9 +44,9 @@ async def crawl(
         visitor: the job type.
         starts: where the crawl begins.
         max_pages: pages to bring at most, those of earlier attempts included.
-        identity: the spelling by which a URL is known.
+        rules: which URLs to go to, and which of them are one page.
     """
-    frontier = Frontier(context.hosts.wait, identity)
+    frontier = Frontier(context.hosts.wait, rules)
     for visit, is_done in context.visits():
         frontier.add(visit, done=is_done)
     if begun := frontier.new(starts):
@@ -61,7 +63,7 @@ async def crawl(
                     visit, finding = await flights.landed()
             except TimeoutError:
                 continue
-            found = frontier.new(finding.found)
+            found = frontier.new(finding.found) + frontier.linked(finding.links, visit.depth + 1)
             yield Finding(visit, finding.records, found, again=finding.again)
             for each in found:
                 frontier.add(each)

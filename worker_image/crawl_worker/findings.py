@@ -36,5 +36,7 @@ class Finding:
     records: Sequence[Record] = ()
     found: Sequence[Visit] = ()
     """Where else to go."""
+    links: Sequence[str] = ()
+    """Normalised URLs that the page links to, to go to one level deeper."""
     again: bool = False
     """Whether the site asked for another try later: then the visit is not done."""

@@ -7,10 +7,12 @@ crawl with a depth limit finds the same pages however fast each host answers.
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from crawl_worker.fetch.urls import host_of
 from crawl_worker.findings import Visit
+from crawl_worker.site_rules import Rules
 
 MAX_KNOWN: Final = 2_000_000
 """URLs that one crawl takes note of."""
@@ -21,12 +23,12 @@ class Frontier:
 
     Args:
         wait: in how many seconds a host may be asked; infinity while it may not.
-        identity: the spelling by which a normalised URL is known: those that share it are one page.
+        rules: which URLs to go to, and which of them are one page.
     """
 
-    def __init__(self, wait: Callable[[str], float], identity: Callable[[str], str] = str) -> None:
+    def __init__(self, wait: Callable[[str], float], rules: Rules) -> None:
         self._wait = wait
-        self._identity = identity
+        self._rules = rules
         self._known: set[str] = set()
         self._levels: dict[int, dict[str, deque[Visit]]] = {}
         self._running: Counter[int] = Counter()
@@ -38,20 +40,34 @@ class Frontier:
         """Whether no visit waits or runs."""
         return self.left == 0
 
+    def linked(self, urls: Iterable[str], depth: int) -> list[Visit]:
+        """Return the visits to those of a page's links that are heard of for the first time, as `new` does."""
+        return self.new([Visit(url, depth) for url in urls if url not in self._known])
+
     def new(self, visits: Iterable[Visit]) -> list[Visit]:
-        """Return those of these visits that are heard of for the first time, each once; they are not added yet."""
+        """Return those of these visits that are to be made and heard of for the first time; they are not added yet."""
         fresh: dict[str, Visit] = {}
         for visit in visits:
-            if visit.url in self._known or visit.url in fresh:
+            if visit.url in self._known or visit.url in fresh or len(self._known) + len(fresh) >= MAX_KNOWN:
                 continue
-            identity = self._identity(visit.url)
-            if identity not in self._known and identity not in fresh and len(self._known) + len(fresh) < MAX_KNOWN:
-                fresh[identity] = visit
+            cleaned = self._cleaned(visit)
+            identity = self._rules.identity(cleaned.url)
+            if identity in self._known or identity in fresh:
+                continue
+            if self._rules.admits(cleaned):
+                fresh[identity] = cleaned
+            else:
+                self._known.add(visit.url)
         return list(fresh.values())
+
+    def _cleaned(self, visit: Visit) -> Visit:
+        if "?" not in visit.url and ";" not in visit.url:
+            return visit
+        return replace(visit, url=self._rules.clean(visit.url))
 
     def add(self, visit: Visit, *, done: bool = False) -> None:
         """Add a visit that is still to come, or take note of one that was."""
-        self._known.add(self._identity(visit.url))
+        self._known.add(self._rules.identity(visit.url))
         if not done:
             self.left += 1
             self._levels.setdefault(visit.depth, {}).setdefault(host_of(visit.url), deque()).append(visit)

@@ -183,6 +183,13 @@ class Ledger:
             for (line,) in self._db.execute("SELECT line FROM results WHERE line IS NOT NULL ORDER BY id"):
                 yield line + b"\n"
 
+    def records_with(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield those records, parsed, in which a value of that name is set."""
+        for line in self.lines():
+            record = json.loads(line)
+            if name in record:
+                yield record
+
     def records(self) -> list[Any]:
         """Return all records, parsed; for results that are known to be small."""
         return [json.loads(line) for line in self.lines()]

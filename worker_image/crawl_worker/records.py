@@ -47,6 +47,10 @@ class Record(Extracted):
     """From the first request to the last byte, waits for robots.txt and for the host's turn included."""
     bytes: Count | None = None
     """Size of the body after decompression."""
+    digest: str | None = None
+    """SHA-256 of the body, where the job looks for copies."""
+    duplicate_of: str | None = None
+    """URL of the page that this one is a copy of."""
     error: JobError | None = None
 
 

@@ -71,8 +71,8 @@ def load() -> tuple[WorkerSettings, Assignment, tuple[Network, ...]]:
     except ValidationError as error:
         problems += [f"assignment: {line}" for line in _lines(error)]
     else:
-        if not assignment.urls:
-            problems.append("assignment: it names no URL")
+        if getattr(assignment, assignment.type.value.lower()) is None:
+            problems.append(f"assignment: type is {assignment.type}, but {assignment.type.value.lower()} is not set")
         for text in assignment.allowed_networks:
             try:
                 networks.append(ip_network(text))

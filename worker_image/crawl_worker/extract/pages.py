@@ -13,7 +13,7 @@ import ada_url
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 from w3lib.encoding import html_to_unicode
 
-from crawl_api.crawljob import ExtractOptions, Selector, TextEngine
+from crawl_api.options import ExtractOptions, Selector, TextEngine
 from crawl_worker.errors import PageError
 from crawl_worker.records import Extracted, Metadata
 
@@ -39,6 +39,7 @@ class Kind(StrEnum):
     HTML = "html"
     XML = "xml"
     TEXT = "text"
+    SITEMAP = "sitemap"
 
 
 def kind_of(content_type: str, body: bytes) -> Kind | None:

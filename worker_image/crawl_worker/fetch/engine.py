@@ -25,7 +25,7 @@ from scrapy.exceptions import (
 )
 from scrapy.http import Response
 
-from crawl_api.crawljob import FetchOptions
+from crawl_api.options import FetchOptions
 from crawl_worker.errors import PageError
 from crawl_worker.fetch.failures import describe, is_tls_failure
 from crawl_worker.fetch.resolver import GuardedResolver

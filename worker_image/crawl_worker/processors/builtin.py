@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from crawl_api.crawljob import JobType
+from crawl_api.job_types import JobType
 from crawl_worker.processors.base import Processor
 from crawl_worker.processors.named import named
+from crawl_worker.processors.site import site
 
-PROCESSORS: Final[Mapping[JobType, Processor]] = MappingProxyType({JobType.SINGLE: named, JobType.BATCH: named})
+PROCESSORS: Final[Mapping[JobType, Processor]] = MappingProxyType(
+    {JobType.SINGLE: named, JobType.BATCH: named, JobType.SITE: site}
+)
