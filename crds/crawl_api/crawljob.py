@@ -6,9 +6,10 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from crawl_api.base import SpecModel, Time
-from crawl_api.job_types import BatchCrawl, JobType, SingleCrawl, SiteCrawl
+from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, PdfCrawl, SingleCrawl, SiteCrawl
 from crawl_api.names import MAX_JOB_NAME
 from crawl_api.options import ExtractOptions, FetchOptions
+from crawl_api.output import OutputOptions
 
 _YEAR = 366 * 86400
 
@@ -82,12 +83,18 @@ class CrawlJobSpec(SpecModel):
     """For type Batch."""
     site: SiteCrawl | None = None
     """For type Site."""
+    pdf: PdfCrawl | None = None
+    """For type Pdf."""
+    custom: CustomCrawl | None = None
+    """For type Custom."""
     display_name: Annotated[str, StringConstraints(max_length=253)] = ""
     """Free text for people; the object's name stays a DNS label."""
     fetch: FetchOptions = FetchOptions()
     """How pages are fetched."""
     extract: ExtractOptions = ExtractOptions()
     """What is taken from each page."""
+    output: OutputOptions = OutputOptions()
+    """Form and place of the result."""
     priority: Priority = Priority.NORMAL
     """Order of service when capacity is short. It may change until the job runs."""
     retry: RetryOptions = RetryOptions()
@@ -127,7 +134,7 @@ class CrawlJobSpec(SpecModel):
         match self:
             case CrawlJobSpec(single=SingleCrawl(url=url)):
                 return (url,)
-            case CrawlJobSpec(batch=BatchCrawl(urls=urls)):
+            case CrawlJobSpec(batch=BatchCrawl(urls=urls)) | CrawlJobSpec(pdf=PdfCrawl(urls=urls)):
                 return urls
             case _:
                 return ()

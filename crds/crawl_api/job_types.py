@@ -1,7 +1,7 @@
 """What each job type is told: the members of the union in `CrawlJob.spec`, one for each value of `type`."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -14,7 +14,8 @@ URL_RULE = {
 WebUrl = Annotated[Url, Field(json_schema_extra={"x-kubernetes-validations": [URL_RULE]})]
 
 PATTERN_RULE = {
-    "rule": "''.matches(self) || true",
+    # What is no expression fails to evaluate, on both sides.
+    "rule": "''.matches(self) || !''.matches(self)",
     "message": "must be a regular expression in RE2 syntax",
 }
 Pattern = Annotated[
@@ -33,6 +34,8 @@ class JobType(StrEnum):
     SINGLE = "Single"
     BATCH = "Batch"
     SITE = "Site"
+    PDF = "Pdf"
+    CUSTOM = "Custom"
 
 
 class SingleCrawl(SpecModel):
@@ -47,6 +50,15 @@ class BatchCrawl(SpecModel):
 
     urls: Annotated[tuple[WebUrl, ...], Field(min_length=1, max_length=URLS_CEILING)]
     """The pages to fetch. The operator's own limit is lower (50 unless configured otherwise)."""
+
+
+class PdfCrawl(SpecModel):
+    """Fetch PDF files: their text, page count and what they say of themselves."""
+
+    urls: Annotated[tuple[WebUrl, ...], Field(min_length=1, max_length=URLS_CEILING)]
+    """The files to fetch. The operator's own limit is lower (50 unless configured otherwise)."""
+    max_bytes: Annotated[int, Field(ge=1, le=100 << 20)] = 100 << 20
+    """Size limit of one file, in place of `fetch.maxBodyBytes`. A larger one is an error of that file."""
 
 
 class SiteScope(StrEnum):
@@ -97,3 +109,12 @@ class SiteCrawl(SpecModel):
         tuple[Annotated[str, StringConstraints(min_length=1, max_length=64)], ...], Field(max_length=50)
     ] = ()
     """Query parameters that make no other page, beside the usual ones of sessions and campaigns: they are cut off."""
+
+
+class CustomCrawl(SpecModel):
+    """Run a processor that the worker's image brings."""
+
+    processor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=63)]
+    """Its name; `python -m crawl_worker --catalogue` in that image lists them, `scrapy` among them."""
+    parameters: Annotated[dict[str, Any], Field(max_length=64)] = {}
+    """What it is told, by its own schema."""

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from crawl_api.base import SpecModel
+from crawl_api.base import SecretReference, SpecModel
 
 
 class TextEngine(StrEnum):
@@ -13,6 +13,13 @@ class TextEngine(StrEnum):
 
     FAST = "Fast"
     ACCURATE = "Accurate"
+
+
+class HeadersSource(SpecModel):
+    """Where request headers come from."""
+
+    secret_ref: SecretReference
+    """A Secret whose keys are names of headers."""
 
 
 class FetchOptions(SpecModel):
@@ -32,6 +39,8 @@ class FetchOptions(SpecModel):
     """Whether robots.txt decides what may be fetched."""
     user_agent: Annotated[str, StringConstraints(max_length=256, pattern=r"^[\x20-\x7e]*$")] = ""
     """User-Agent header; also the name looked up in robots.txt. Empty: the operator's own."""
+    headers_from: Annotated[tuple[HeadersSource, ...], Field(max_length=8)] = ()
+    """Headers for every request to a host that the job names itself; hosts that links or redirects lead to get none."""
     max_body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 10 << 20
     """Size limit of one page, after decompression. A larger one is an error of that page."""
 

@@ -19,6 +19,7 @@ EXPECTED: Final = {
     "guide": Phase.COMPLETED,
     "one-page": Phase.COMPLETED,
     "patient": Phase.COMPLETED,
+    "units": Phase.COMPLETED,
 }
 """How each example ends."""
 

@@ -11,7 +11,7 @@ from typing import Final
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, OUTCOME_FILE, RESULTS_FILE, Outcome, StoredResult
+from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, OUTCOME_FILE, Outcome, StoredResult
 from crawl_operator.decide.model import JobKey
 
 _CHUNK: Final = 1 << 20
@@ -45,8 +45,10 @@ class ResultStore:
         self._max_bytes = max_bytes
         self._inline_limit = inline_limit
 
-    async def save_results(self, key: JobKey, uid: str, pod: str, chunks: AsyncIterator[bytes]) -> StoredResult:
-        """Store a worker's records, streamed; nothing is visible until all of it has arrived.
+    async def save_results(
+        self, key: JobKey, uid: str, pod: str, chunks: AsyncIterator[bytes], file: str
+    ) -> StoredResult:
+        """Store a worker's result under that name, streamed; nothing is visible until all of it has arrived.
 
         Raises:
             TooLargeError: it is more than `max_bytes`.
@@ -64,7 +66,7 @@ class ResultStore:
                 digest.update(chunk)
                 yield chunk
 
-        path = _path(key, uid, pod, RESULTS_FILE)
+        path = _path(key, uid, pod, file)
         await self._put(path, checked())
         return StoredResult(url=(self._folder / path).as_uri(), bytes=size, sha256=digest.hexdigest())
 

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from crawl_api.output import OutputOptions
 from crawl_api.worker_protocol import (
     MAX_OUTCOME_BYTES,
     MAX_PROGRESS_BYTES,
@@ -159,7 +160,8 @@ class WorkerApi:
         return web.Response(status=204)
 
     async def _save_results(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
-        stored = await self._results.save_results(job.key, job.uid, pod.name, _chunks(request))
+        output = OutputOptions.model_validate(job.spec.get("output", {}))
+        stored = await self._results.save_results(job.key, job.uid, pod.name, _chunks(request), output.file_name)
         return web.json_response(text=stored.model_dump_json(by_alias=True), status=201)
 
     async def _save_outcome(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:

@@ -63,8 +63,8 @@ class StandIn:
         if what == "earlier" and self.cuts:
             self.cuts -= 1
             return await self._cut(request)
-        if what == "earlier" and self.earlier is not None:
-            return web.Response(body=gzip.compress(self.earlier))
+        if what == "earlier" and (segments := self._before(int(request.path.split("/")[4]))):
+            return web.Response(body=b"".join(map(gzip.compress, segments)))
         if what == "results":
             return self._keep_results(await request.read())
         if what == "journal":
@@ -73,6 +73,12 @@ class StandIn:
         if what == "outcome":
             self.outcome = Outcome.model_validate_json(await request.read())
         return web.Response(status=204)
+
+    def _before(self, attempt: int) -> list[bytes]:
+        """What the attempts before have saved, in order."""
+        keys = sorted(tuple(map(int, key.split("/"))) for key in self.segments)
+        told = [] if self.earlier is None else [self.earlier]
+        return told + [self.segments[f"{one}/{number}"] for one, number in keys if one < attempt]
 
     def _keep_results(self, body: bytes) -> web.Response:
         digest = hashlib.sha256(body).hexdigest()

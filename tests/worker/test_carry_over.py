@@ -18,13 +18,13 @@ def line(url: str, title: str = "from before", *, number: int = 0, **more: Any) 
     """What an earlier attempt has left of a page."""
     record = {"url": url, "status": 200, "title": title, "bytes": 100, "fetchedAt": "2026-03-01T00:00:00Z"} | more
     error = record.get("error")
-    visit = json.dumps({"visit": [url, 0, 0, "page"]}).encode() + b"\n"
+    visit = json.dumps({"visits": [url, 0, 0, "page"]}).encode() + b"\n"
     result = segment(url, number, url, json.dumps(record), record["bytes"], error and json.dumps(error), bool(error))
     return visit + result
 
 
 def segment(*result: Any) -> bytes:
-    return json.dumps({"result": result}).encode() + b"\n"
+    return json.dumps({"results": result}).encode() + b"\n"
 
 
 def failed(url: str) -> bytes:

@@ -23,12 +23,18 @@ from crawl_worker.errors import PageError
 from crawl_worker.extract.pages import invalid_selectors
 from crawl_worker.fetch.guard import Network
 from crawl_worker.findings import Finding
-from crawl_worker.handover import Handover, handover_seconds
+from crawl_worker.handover import Handover, Keeper, handover_seconds
+from crawl_worker.journal import Journal
 from crawl_worker.ledger import Ledger, LedgerError
+from crawl_worker.memory import MemoryGuard
 from crawl_worker.operator_client import OperatorClient, RejectedError
+from crawl_worker.output.buckets import Bucket
+from crawl_worker.output.forms import content
 from crawl_worker.processors.builtin import PROCESSORS
+from crawl_worker.processors.custom import InvalidJobError, resolved
 from crawl_worker.progress import Reporter
 from crawl_worker.records import Record
+from crawl_worker.secrets import SecretError
 from crawl_worker.settings import WorkerSettings
 from crawl_worker.tally import Ending, Tally
 from crawl_worker.watchdog import Watchdog
@@ -72,6 +78,8 @@ class Attempt:
         self._holds_earlier = False
         """Whether the ledger holds what earlier attempts have brought: only then may it take the place of theirs."""
         self._crawl: asyncio.Task[None] | None = None
+        self._keeper: Keeper | None = None
+        """Takes the results, where the operator does not."""
         self._handover: Handover | None = None
         self._grace_ends: float | None = None
 
@@ -87,11 +95,15 @@ class Attempt:
     async def run(self) -> Outcome:
         """Crawl, hand over and return the outcome, whatever happens."""
         async with OperatorClient(self._job, self._settings.token_file) as client:
-            if bad := invalid_selectors(self._job.extract.selectors):
-                failure = AttemptFailure(code="InvalidSelector", cause=Cause.PERMANENT, message="; ".join(bad))
-                return await self._conclude(client, None, failure)
+            if (wrong := _wrong(self._job)) is not None:
+                return await self._conclude(client, None, wrong)
             try:
+                if self._job.output.store_url is not None:
+                    self._keeper = Bucket(self._job, self._settings.store_credentials)
                 ledger = Ledger(self._settings.work_dir, self._job.uid)
+            except RejectedError as error:
+                failure = AttemptFailure(code="InvalidStore", cause=Cause.PERMANENT, message=str(error))
+                return await self._conclude(client, None, failure)
             except LedgerError as error:
                 return await self._conclude(client, None, _disk_failure(error))
             with contextlib.closing(ledger):
@@ -115,6 +127,8 @@ class Attempt:
                 self._give_up_missing(ledger)
         except LedgerError as error:
             return _disk_failure(error)
+        except (InvalidJobError, SecretError) as error:
+            return _invalid(error)
         except Exception as error:  # noqa: BLE001 (whatever it was, what is done is still handed over)
             _LOG.exception("the crawl broke")
             return crash(error)
@@ -122,14 +136,14 @@ class Attempt:
 
     async def _take_over(self, client: OperatorClient, ledger: Ledger) -> None:
         """Begin with what this attempt, before its process died, and earlier ones have brought."""
-        if self._job.attempt > 1 and not ledger.holds_earlier:
+        if self._job.attempt > 1 and not (journal := Journal(ledger)).taken_over:
             try:
                 path = await client.earlier(self._settings.work_dir)
             except RejectedError as error:
                 _LOG.warning("what earlier attempts did cannot be had; all is done again", extra={"error": str(error)})
                 path = None
             if path is not None:
-                ledger.restore(_lines(path))
+                journal.take_over(_lines(path))
                 path.unlink()
         ledger.begin()
         for size, problem in ledger.counted():
@@ -142,14 +156,19 @@ class Attempt:
         self._crawl = asyncio.create_task(self._consume(client, ledger, checkpoints))
         if self.interrupted:
             self._crawl.cancel()
-        done, _ = await asyncio.wait({self._crawl}, timeout=max(0.0, self._crawl_ends - time.monotonic()))
-        if not done:
+        guard = asyncio.create_task(MemoryGuard(self._settings.memory_limit_bytes).exhausted())
+        left = max(0.0, self._crawl_ends - time.monotonic())
+        done, _ = await asyncio.wait({self._crawl, guard}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        guard.cancel()
+        if self._crawl not in done:
             self._crawl.cancel()
             await asyncio.wait({self._crawl}, timeout=_CANCEL_SECONDS)
         if self._complete:
             return Ending.FINISHED
         if self.interrupted:
             return Ending.INTERRUPTED
+        if guard in done:
+            return Ending.OUT_OF_MEMORY
         if not done:
             return Ending.TIMED_OUT
         self._crawl.result()
@@ -192,7 +211,7 @@ class Attempt:
         now = time.monotonic()
         ends = self._grace_ends or now + handover_seconds(self._crawl_ends - now, self._settings.min_handover_seconds)
         self._watchdog.move(ends + OVERTIME_SECONDS)
-        self._handover = Handover(client, ends)
+        self._handover = Handover(client, self._keeper or client, ends)
         outcome = self.tally.outcome(failure)
         if books is not None and self._holds_earlier:
             outcome = await self._hand_over(self._handover, *books, failure)
@@ -206,13 +225,29 @@ class Attempt:
             await handover.journal(checkpoints)
         if not ledger.items:
             return self.tally.outcome(failure)
-        stored = await handover.results(ledger)
+        stored = await handover.results(content(ledger, self._job.output, self._settings.work_dir))
         if isinstance(stored, AttemptFailure):
             return self.tally.outcome(failure or stored)
         outcome = self.tally.outcome(failure, stored, ledger.items)
         if stored.bytes <= self._job.inline_limit_bytes:
             return outcome.model_copy(update={"data": ledger.records()})
         return outcome
+
+
+def _wrong(job: Assignment) -> AttemptFailure | None:
+    """Return why the job can never run as it is; known before anything is fetched."""
+    if bad := invalid_selectors(job.extract.selectors):
+        return AttemptFailure(code="InvalidSelector", cause=Cause.PERMANENT, message="; ".join(bad))
+    if job.custom is not None:
+        try:
+            resolved(job.custom)
+        except InvalidJobError as error:
+            return _invalid(error)
+    return None
+
+
+def _invalid(error: InvalidJobError | SecretError) -> AttemptFailure:
+    return AttemptFailure(code="InvalidParameters", cause=Cause.PERMANENT, message=str(error))
 
 
 def _lines(path: Path) -> Iterator[bytes]:

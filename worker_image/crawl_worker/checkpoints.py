@@ -6,14 +6,15 @@ import gzip
 import logging
 from typing import Final
 
-from crawl_worker.ledger import Ledger
+from crawl_worker.journal import Journal
+from crawl_worker.ledger import Ledger, LedgerError
 from crawl_worker.operator_client import OperatorClient, RejectedError
 
 _LOG: Final = logging.getLogger(__name__)
 
-SAVE_AFTER: Final = 200
+SAVE_AFTER: Final = 100
 """Results at which a segment is saved before its time."""
-MAX_UNSAVED: Final = 1000
+MAX_UNSAVED: Final = 500
 """Results at which the crawl waits for a segment to be saved."""
 
 
@@ -29,6 +30,7 @@ class Checkpoints:
     def __init__(self, client: OperatorClient, ledger: Ledger, seconds: float) -> None:
         self._client = client
         self._ledger = ledger
+        self._journal = Journal(ledger)
         self._seconds = seconds
         self._due = asyncio.Event()
         self._saved = asyncio.Event()
@@ -55,12 +57,12 @@ class Checkpoints:
     async def save(self) -> None:
         """Save all that no segment holds, trying until it works or the caller's time is up."""
         async with self._turn:
-            while not self._refused and (segment := self._ledger.segment()) is not None:
+            while not self._refused and (segment := self._journal.segment()) is not None:
                 content = await asyncio.to_thread(gzip.compress, segment.content, 1)
                 try:
-                    await self._client.store_segment(self._ledger.segments, content)
-                    self._ledger.saved(segment)
-                except RejectedError as error:
+                    await self._client.store_segment(self._journal.segments, content)
+                    self._journal.saved(segment)
+                except (RejectedError, LedgerError) as error:
                     self._refused = True
-                    _LOG.warning("the operator takes no checkpoints", extra={"error": str(error)})
+                    _LOG.warning("there are no checkpoints from here on", extra={"error": str(error)})
                 self._saved.set()

@@ -1,20 +1,25 @@
 """What a processor is given: the job, ways to fetch and to read, and what is known already."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from crawl_api.options import ExtractOptions
+from crawl_api.output import OutputFormat
 from crawl_api.worker_protocol import Assignment
+from crawl_worker import secrets
+from crawl_worker.errors import PageError
 from crawl_worker.extract.pool import Extractors, Source
 from crawl_worker.extract.sitemaps import SitemapLinks
-from crawl_worker.fetch.engine import Engine, scrapy_settings
-from crawl_worker.fetch.fetcher import Fetcher, Page, admit_all
+from crawl_worker.fetch.engine import Engine, HostHeaders, scrapy_settings
+from crawl_worker.fetch.fetcher import Fetcher, Page, Wanted, admit_all
 from crawl_worker.fetch.guard import Network
 from crawl_worker.fetch.hosts import Hosts
 from crawl_worker.fetch.resolver import GuardedResolver
 from crawl_worker.fetch.robots import Robots
+from crawl_worker.fetch.urls import normalise, origin_of
 from crawl_worker.findings import Visit
 from crawl_worker.ledger import Ledger
 from crawl_worker.records import Extracted
@@ -97,6 +102,15 @@ def concurrency_of(job: Assignment) -> int:
     return min(job.fetch.concurrency, job.max_concurrency)
 
 
+def _named_origins(job: Assignment) -> frozenset[str]:
+    """Return the origins of the URLs that the job names itself."""
+    origins = set()
+    for url in (*job.urls, *(job.site.start_urls if job.site is not None else ())):
+        with contextlib.suppress(PageError):  # the page will tell
+            origins.add(origin_of(normalise(url)))
+    return frozenset(origins)
+
+
 def extract_options(job: Assignment) -> ExtractOptions:
     """Return what to take from a page: for a site also what leads on."""
     return job.extract if job.site is None else job.extract.model_copy(update={"links": True, "metadata": True})
@@ -133,10 +147,13 @@ async def crawl_context(
     warm_up = asyncio.create_task(extractors.warm_up())
     await asyncio.sleep(0)  # the process starts now, beside the engine
     try:
-        async with Engine(scrapy_settings(job.fetch, concurrency, user_agent), resolver) as engine:
+        headers = HostHeaders(secrets.headers(settings.headers), _named_origins(job))
+        async with Engine(scrapy_settings(job.fetch, concurrency, user_agent), resolver, headers) as engine:
             robots = Robots(engine.get, hosts, user_agent, seconds)
             admit = robots.admit if job.fetch.obey_robots else admit_all
-            web = Web(hosts, robots, Fetcher(engine.get, hosts, admit, seconds))
+            most = job.pdf.max_bytes if job.pdf is not None else None
+            wanted = Wanted(seconds, most, head=job.output.format is OutputFormat.WARC)
+            web = Web(hosts, robots, Fetcher(engine.get, hosts, admit, wanted))
             yield Context(job, web, extractors, books)
     finally:
         warm_up.cancel()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncGenerator, Iterable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from crawl_worker.context import Context
@@ -64,7 +65,7 @@ async def crawl(
             except TimeoutError:
                 continue
             found = frontier.new(finding.found) + frontier.linked(finding.links, visit.depth + 1)
-            yield Finding(visit, finding.records, found, again=finding.again)
+            yield replace(finding, found=found, links=())
             for each in found:
                 frontier.add(each)
             frontier.end(visit, again=finding.again)

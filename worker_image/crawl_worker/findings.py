@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from crawl_worker.fetch.fetcher import Page
 from crawl_worker.records import Record
 
 
@@ -38,5 +39,7 @@ class Finding:
     """Where else to go."""
     links: Sequence[str] = ()
     """Normalised URLs that the page links to, to go to one level deeper."""
+    page: Page | None = None
+    """The answer itself, where it may be archived."""
     again: bool = False
     """Whether the site asked for another try later: then the visit is not done."""

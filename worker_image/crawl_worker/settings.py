@@ -8,7 +8,14 @@ from typing import Annotated, Final
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from crawl_api.names import ENV_ASSIGNMENT_FILE, ENV_TERMINATION_LOG, ENV_TOKEN_FILE, ENV_WORK_DIR
+from crawl_api.names import (
+    ENV_ASSIGNMENT_FILE,
+    ENV_HEADERS,
+    ENV_STORE_CREDENTIALS,
+    ENV_TERMINATION_LOG,
+    ENV_TOKEN_FILE,
+    ENV_WORK_DIR,
+)
 from crawl_api.worker_protocol import Assignment
 from crawl_worker.fetch.guard import Network
 
@@ -28,6 +35,10 @@ class WorkerSettings(BaseSettings):
     """Where the termination message is written."""
     work_dir: Annotated[Path, Field(validation_alias=ENV_WORK_DIR)]
     """A writable directory for the records."""
+    headers: Annotated[Path | None, Field(validation_alias=ENV_HEADERS)] = None
+    """Headers for the hosts that the job names, one file each."""
+    store_credentials: Annotated[Path | None, Field(validation_alias=ENV_STORE_CREDENTIALS)] = None
+    """Options of the store that the job names, one file each."""
     extract_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20
     """Time limit of reading one page (CRAWL_EXTRACT_TIMEOUT_SECONDS)."""
     extract_memory_bytes: Annotated[int, Field(ge=128 << 20)] = 1 << 30
@@ -36,6 +47,8 @@ class WorkerSettings(BaseSettings):
     """Extraction processes at most (CRAWL_EXTRACT_PROCESSES)."""
     grace_seconds: Annotated[float, Field(gt=0, le=3600)] = 22
     """From a stop signal until everything must be handed over (CRAWL_GRACE_SECONDS); the cluster kills after 30."""
+    memory_limit_bytes: Annotated[int, Field(ge=0)] = 0
+    """Memory of this process and its children; 0: the container's own limit (CRAWL_MEMORY_LIMIT_BYTES)."""
     checkpoint_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
     """How long a result may be on this disk alone (CRAWL_CHECKPOINT_SECONDS)."""
     min_handover_seconds: Annotated[float, Field(gt=0, le=600)] = 60

@@ -14,6 +14,7 @@ class Ending(Enum):
     FINISHED = auto()
     TIMED_OUT = auto()
     INTERRUPTED = auto()
+    OUT_OF_MEMORY = auto()
 
 
 @dataclass
@@ -88,6 +89,12 @@ class Tally:
             case Ending.INTERRUPTED:
                 return AttemptFailure(
                     code="Interrupted", cause=Cause.INFRASTRUCTURE, message=f"told to stop when {done}"
+                )
+            case Ending.OUT_OF_MEMORY:
+                return AttemptFailure(
+                    code="MemoryLimit",
+                    cause=Cause.TRANSIENT,
+                    message=f"stopped before its memory was used up, when {done}; another attempt goes on from there",
                 )
             case Ending.TIMED_OUT:
                 return AttemptFailure(

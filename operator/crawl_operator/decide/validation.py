@@ -28,8 +28,8 @@ def problems(spec: CrawlJobSpec, policy: Policy) -> tuple[str, ...]:
     found = []
     if len(spec.urls) > policy.max_urls:
         found.append(
-            f"spec.batch.urls: {len(spec.urls)} URLs, but at most {policy.max_urls} are allowed here "
-            "(limits.urlsPerJob); split the list into several CrawlJobs"
+            f"spec.{spec.type.value.lower()}.urls: {len(spec.urls)} URLs, but at most {policy.max_urls} are allowed "
+            "here (limits.urlsPerJob); split the list into several CrawlJobs"
         )
     size = len(
         json.dumps(spec.model_dump(mode="json", by_alias=True, exclude={"metadata"}), ensure_ascii=False).encode()

@@ -33,6 +33,9 @@ _LOOKS_LIKE_HTML: Final = re.compile(
 )
 
 
+_PDF_MAGIC: Final = b"%PDF-"
+
+
 class Kind(StrEnum):
     """What a body is read as."""
 
@@ -40,6 +43,7 @@ class Kind(StrEnum):
     XML = "xml"
     TEXT = "text"
     SITEMAP = "sitemap"
+    PDF = "pdf"
 
 
 def kind_of(content_type: str, body: bytes) -> Kind | None:
@@ -52,6 +56,11 @@ def kind_of(content_type: str, body: bytes) -> Kind | None:
     if mime.endswith(("/xml", "+xml")):
         return Kind.XML
     return Kind.TEXT if mime.startswith("text/") else None
+
+
+def is_pdf(body: bytes) -> bool:
+    """Say whether a body is a PDF, whatever its Content-Type: servers are often wrong about files."""
+    return _PDF_MAGIC in body[:_SNIFFED_BYTES]  # readers forgive rubbish before it
 
 
 def extract(body: bytes, content_type: str, kind: Kind, url: str, options: ExtractOptions) -> Extracted:

@@ -24,6 +24,8 @@ from crawl_worker.records import Extracted
 
 _M = TypeVar("_M", bound=BaseModel)
 
+_CODES: Final = frozenset({"SelectorRequired", "PdfEncrypted", "PdfBroken"})
+"""Errors that a parser may report by name."""
 _START_SECONDS: Final = 60.0
 _END_SECONDS: Final = 2.0
 _MAX_ANSWER: Final = 256 << 20
@@ -175,7 +177,7 @@ def _parse(answer: bytes, model: type[_M]) -> _M:
     try:
         document = json.loads(answer)
         if error := document.get("error"):
-            code = "SelectorRequired" if error["code"] == "SelectorRequired" else "ExtractionFailed"
+            code = error["code"] if error["code"] in _CODES else "ExtractionFailed"
             raise PageError(code, str(error["message"]))
         return model.model_validate(document["extracted"])
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError):

@@ -66,7 +66,12 @@ def _read(kind: Kind, head: dict[str, Any], body: bytes) -> BaseModel:
         from crawl_worker.extract.sitemaps import read_sitemap  # noqa: PLC0415 (needed by few jobs)
 
         return read_sitemap(body, head["url"])
-    return extract(body, head["contentType"], kind, head["url"], ExtractOptions.model_validate(head["options"]))
+    options = ExtractOptions.model_validate(head["options"])
+    if kind is Kind.PDF:
+        from crawl_worker.extract.pdf import read_pdf  # noqa: PLC0415 (as above)
+
+        return read_pdf(body, options)
+    return extract(body, head["contentType"], kind, head["url"], options)
 
 
 def _failed(message: str) -> bytes:

@@ -16,6 +16,7 @@ from crawl_worker.fetch.urls import host_of, normalise
 
 MAX_REDIRECTS: Final = 10
 _BUSY: Final = frozenset({429, 503})
+_TRAVEL: Final = frozenset({b"connection", b"content-encoding", b"content-length", b"transfer-encoding"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -39,10 +40,24 @@ class Page:
     elapsed_ms: int
     status: int | None = None
     content_type: str = ""
+    head: bytes = b""
+    """Status line and headers to the empty line, fit for the body as it stands here; only where archives are made."""
     body: bytes = b""
     error: PageError | None = None
     location: str | None = None
     """Where the page redirects to, normalised, where redirects were not to be followed."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a page."""
+
+    seconds: float
+    """Time limit, redirects and body included."""
+    max_bytes: int | None = None
+    """Size limit of the body, where it is not the job's."""
+    head: bool = False
+    """Whether the page is told with its headers."""
 
 
 class Fetcher:
@@ -52,27 +67,18 @@ class Fetcher:
         get: one exchange.
         hosts: whose turns every exchange takes.
         admit: raises PageError where robots.txt forbids a normalised URL.
-        page_seconds: time limit of one page, redirects and body included.
-        max_bytes: size limit of a body, where it is not the job's.
+        wanted: of every page.
     """
 
-    def __init__(
-        self,
-        get: Get,
-        hosts: Hosts,
-        admit: Callable[[str], Awaitable[None]],
-        page_seconds: float,
-        max_bytes: int | None = None,
-    ) -> None:
+    def __init__(self, get: Get, hosts: Hosts, admit: Callable[[str], Awaitable[None]], wanted: Wanted) -> None:
         self._get = get
         self._hosts = hosts
         self._admit = admit
-        self._page_seconds = page_seconds
-        self._max_bytes = max_bytes
+        self._wanted = wanted
 
     async def fetch(self, url: str, *, follow: bool = True) -> Page:
         """Fetch a normalised URL, and follow its redirects or tell the first. Never raises for what a site does."""
-        clock = PageClock(self._page_seconds)
+        clock = PageClock(self._wanted.seconds)
         current, location = url, None
         response: Response | None = None
         error: PageError | None = None
@@ -91,6 +97,7 @@ class Fetcher:
             elapsed_ms=round((time.monotonic() - started) * 1000),
             status=response.status if response is not None else None,
             content_type=_header(response, "Content-Type") if response is not None else "",
+            head=_head(response) if response is not None and self._wanted.head else b"",
             body=response.body if response is not None else b"",
             error=error,
             location=location,
@@ -121,7 +128,7 @@ class Fetcher:
         host = host_of(url)
         async with self._hosts.turn(host):
             spent = clock.spent
-            response = await self._get(url, clock, self._max_bytes)
+            response = await self._get(url, clock, self._wanted.max_bytes)
             self._hosts.answered(host, clock.spent - spent, good=response.status == 200)
             if response.status in _BUSY:
                 self._hosts.pause(host, asked_pause(_header(response, "Retry-After"), datetime.now(UTC)))
@@ -138,11 +145,24 @@ class _StoppedAtError(Exception):
 
 
 def _status_error(response: Response) -> PageError:
+    return http_error(response.status, _reason(response.status), _header(response, "Retry-After") or None)
+
+
+def _reason(status: int) -> str:
     try:
-        reason = HTTPStatus(response.status).phrase
+        return HTTPStatus(status).phrase
     except ValueError:
-        reason = ""
-    return http_error(response.status, reason, _header(response, "Retry-After") or None)
+        return ""
+
+
+def _head(response: Response) -> bytes:
+    """Write the head anew: the body was decoded, so what tells how it travelled would be wrong."""
+    reason = _reason(response.status)
+    lines = [f"HTTP/1.1 {response.status} {reason}".encode()]
+    for name, values in response.headers.items():
+        if name.lower() not in _TRAVEL:
+            lines += [name + b": " + b" ".join(value.splitlines()) for value in values]
+    return b"\r\n".join([*lines, b"Content-Length: %d" % len(response.body), b"\r\n"])
 
 
 def _header(response: Response, name: str) -> str:

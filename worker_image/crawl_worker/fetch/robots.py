@@ -12,7 +12,7 @@ from typing import Final
 from protego import Protego
 
 from crawl_worker.errors import PageError
-from crawl_worker.fetch.fetcher import Fetcher, Get, Page, admit_all
+from crawl_worker.fetch.fetcher import Fetcher, Get, Page, Wanted, admit_all
 from crawl_worker.fetch.hosts import Hosts
 from crawl_worker.fetch.urls import host_of, origin_of
 
@@ -45,7 +45,7 @@ class Robots:
     """
 
     def __init__(self, get: Get, hosts: Hosts, user_agent: str, page_seconds: float) -> None:
-        self._fetcher = Fetcher(get, hosts, admit_all, page_seconds, _MAX_BODY_BYTES)
+        self._fetcher = Fetcher(get, hosts, admit_all, Wanted(page_seconds, _MAX_BODY_BYTES))
         self._hosts = hosts
         self._user_agent = user_agent
         self._rules: dict[str, asyncio.Task[Rules]] = {}

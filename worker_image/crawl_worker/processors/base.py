@@ -4,11 +4,11 @@ A processor turns a typed job into findings, through what the context offers. It
 or of reporting. Being told to stop is being cancelled: its generator is closed and whatever it started must end.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from crawl_worker.context import Context
 from crawl_worker.errors import PageError
-from crawl_worker.extract.pages import kind_of
+from crawl_worker.extract.pages import Kind, is_pdf, kind_of
 from crawl_worker.extract.pool import Source
 from crawl_worker.fetch.fetcher import Page
 from crawl_worker.findings import Finding
@@ -16,6 +16,9 @@ from crawl_worker.records import Extracted, Record
 
 Processor = Callable[[Context], AsyncGenerator[Finding, None]]
 """Yields the findings of a job; `aclose` stops it."""
+
+Read = Callable[[Context, Page], Awaitable[tuple[Extracted, PageError | None]]]
+"""Takes from a page what the job asks for, or tells why it cannot."""
 
 _MAX_CONTENT_TYPE = 256
 
@@ -27,6 +30,19 @@ async def read(context: Context, page: Page) -> tuple[Extracted, PageError | Non
         return Extracted(), page.error
     try:
         return await context.extract(Source(page.final_url, page.content_type, kind, page.body)), None
+    except PageError as error:
+        return Extracted(), error
+
+
+async def read_pdf(context: Context, page: Page) -> tuple[Extracted, PageError | None]:
+    """Take from a PDF what the job asks for; what is none is an error."""
+    if page.error is not None:
+        return Extracted(), page.error
+    if not is_pdf(page.body):
+        kind = page.content_type or "of no stated type"
+        return Extracted(), PageError("NotPdf", f"what came is no PDF: {kind}")
+    try:
+        return await context.extract(Source(page.final_url, page.content_type, Kind.PDF, page.body)), None
     except PageError as error:
         return Extracted(), error
 

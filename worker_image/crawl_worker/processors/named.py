@@ -1,4 +1,4 @@
-"""`Single` and `Batch`: fetch and read every URL that the job names; a page named twice is fetched once."""
+"""`Single`, `Batch` and `Pdf`: fetch and read every URL that the job names; a page named twice is fetched once."""
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator
@@ -9,16 +9,25 @@ from crawl_worker.crawl import crawl
 from crawl_worker.errors import PageError
 from crawl_worker.fetch.urls import normalise
 from crawl_worker.findings import Finding, Visit
-from crawl_worker.processors.base import read, record_of
+from crawl_worker.processors.base import Read, read, read_pdf, record_of
 from crawl_worker.records import Record
 
 
-async def named(context: Context) -> AsyncGenerator[Finding, None]:
+def named(context: Context) -> AsyncGenerator[Finding, None]:
     """Yield a record for each name of each page."""
+    return _named(context, read)
+
+
+def pdf(context: Context) -> AsyncGenerator[Finding, None]:
+    """Yield a record for each name of each file."""
+    return _named(context, read_pdf)
+
+
+async def _named(context: Context, read: Read) -> AsyncGenerator[Finding, None]:
     pages, invalid = _by_page(context)
     if invalid:
         yield Finding(records=invalid)
-    async for finding in crawl(context, _Named(context, pages), map(Visit, pages)):
+    async for finding in crawl(context, _Named(context, pages, read), map(Visit, pages)):
         yield finding
 
 
@@ -37,15 +46,17 @@ def _by_page(context: Context) -> tuple[dict[str, list[str]], list[Record]]:
 class _Named:
     """Visits a page and records it under each of its names."""
 
-    def __init__(self, context: Context, names: dict[str, list[str]]) -> None:
+    def __init__(self, context: Context, names: dict[str, list[str]], read: Read) -> None:
         self._context = context
+        self._read = read
         self._names: Final = names
 
     async def visit(self, visit: Visit) -> Finding:
         page = await self._context.fetch(visit.url)
-        extracted, error = await read(self._context, page)
+        extracted, error = await self._read(self._context, page)
         attempt = self._context.job.attempt
-        return Finding(visit, [record_of(name, page, extracted, error, attempt) for name in self._names[visit.url]])
+        records = [record_of(name, page, extracted, error, attempt) for name in self._names[visit.url]]
+        return Finding(visit, records, page=page)
 
     def failed(self, visit: Visit, error: PageError) -> Finding:
         attempt = self._context.job.attempt

@@ -101,7 +101,7 @@ class _Site:
             return self.failed(visit, PageError("TooManyRedirects", f"more than {MAX_REDIRECTS} redirects"))
         if visit.depth == 0 and visit.kind is VisitKind.PAGE:
             self._rules.belongs(location)
-        return Finding(visit, found=[replace(visit, url=location, hops=visit.hops + 1)])
+        return Finding(visit, found=[replace(visit, url=location, hops=visit.hops + 1)], page=page)
 
     def _returns_later(self, visit: Visit, page: Page) -> bool:
         pause = asked_pause(page.error.details.get("retryAfter", ""), page.fetched_at) if page.error is not None else 0
@@ -143,7 +143,7 @@ class _Site:
             found, links = [replace(visit, url=canonical)], []
         if not self._context.job.extract.metadata:
             kept["metadata"] = None
-        return Finding(visit, [record.model_copy(update=kept)], found, links)
+        return Finding(visit, [record.model_copy(update=kept)], found, links, page)
 
     def _canonical(self, visit: Visit, extracted: Extracted) -> str | None:
         """Return which other page of the site the page names as its original."""
