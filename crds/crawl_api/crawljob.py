@@ -10,6 +10,7 @@ from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, PdfCrawl, Sing
 from crawl_api.names import MAX_JOB_NAME
 from crawl_api.options import ExtractOptions, FetchOptions
 from crawl_api.output import OutputOptions
+from crawl_api.worker_options import WorkerOptions
 
 _YEAR = 366 * 86400
 
@@ -117,6 +118,8 @@ class CrawlJobSpec(SpecModel):
     """True ends the job for good; a running worker is stopped first. Finished jobs stay as they are."""
     ttl: Ttl = Ttl()
     """How long the job and its result are kept after the end. It may change at any time."""
+    worker: WorkerOptions = WorkerOptions()
+    """The pod that does the work."""
     metadata: Annotated[dict[str, Any], Field(max_length=64)] = {}
     """Any JSON, for the user's own purposes: returned unchanged, without effect on the crawl."""
 
