@@ -43,6 +43,8 @@ class FetchOptions(SpecModel):
     """Headers for every request to a host that the job names itself; hosts that links or redirects lead to get none."""
     max_body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 10 << 20
     """Size limit of one page, after decompression. A larger one is an error of that page."""
+    max_total_bytes: Annotated[int, Field(ge=1, le=1 << 40)] | None = None
+    """Bytes of page bodies that the job may receive in all; the page that reaches it is the last. Unset: no limit."""
 
 
 class Selector(SpecModel):

@@ -141,6 +141,19 @@ async def test_the_time_limit_keeps_what_is_done(worker: Worker, site: Site, ope
     assert operator.results.count(b"\n") == 3
 
 
+async def test_the_byte_limit_ends_a_job_and_names_what_it_did_not_fetch(
+    worker: Worker, site: Site, operator: StandIn
+) -> None:
+    """The page that reaches the limit is the last; another try would not change it."""
+    RAW["kilo"] = ("text/plain", b"x" * 1000)
+    urls = [f"{site.url}/raw/kilo?{n}" for n in range(9)]
+    ended = await worker.run(assignment(operator, *urls, fetch={"concurrency": 1, "maxTotalBytes": 3500}))
+    assert ended.code == 0, ended.log
+    assert (ended.outcome.succeeded, ended.outcome.failed, ended.outcome.retryable) == (4, 5, 0)
+    assert {error.code for error in ended.outcome.errors} == {"ByteLimit"}
+    assert len(site.seen) <= 1 + 5
+
+
 @pytest.mark.parametrize(
     ("paths", "cause"), [(["/status/404", "/status/410"], "Permanent"), (["/status/404", "/status/503"], "Transient")]
 )

@@ -124,7 +124,8 @@ class Attempt:
         try:
             ending = await self._crawl_until_end(client, ledger, checkpoints)
             if ending is Ending.TIMED_OUT and self._holds_earlier:
-                self._give_up_missing(ledger)
+                late = PageError("Timeout", f"the attempt's {self._job.timeout_seconds} s were over", retryable=True)
+                self._give_up_missing(ledger, late)
         except LedgerError as error:
             return _disk_failure(error)
         except (InvalidJobError, SecretError) as error:
@@ -186,6 +187,9 @@ class Attempt:
         ):
             async for finding in findings:
                 self._keep(ledger, finding)
+                if (most := self._job.fetch.max_total_bytes) is not None and self.tally.bytes >= most:
+                    self._give_up_missing(ledger, PageError("ByteLimit", f"the job's {most} bytes were received"))
+                    break
                 await checkpoints.grown()
             self._complete = True
 
@@ -197,12 +201,11 @@ class Attempt:
                     "page failed", extra={"url": record.url, "code": record.error.code, "error": record.error.message}
                 )
 
-    def _give_up_missing(self, ledger: Ledger) -> None:
-        late = PageError("Timeout", f"the attempt's {self._job.timeout_seconds} s were over", retryable=True)
-        missing = ledger.missing(self._job.urls)
-        self._keep(
-            ledger, Finding(records=[Record(url=url, error=late.job_error(url, self._job.attempt)) for url in missing])
-        )
+    def _give_up_missing(self, ledger: Ledger, why: PageError) -> None:
+        """Record an error for each URL that the job lists and that has no record."""
+        attempt = self._job.attempt
+        records = [Record(url=url, error=why.job_error(url, attempt)) for url in ledger.missing(self._job.urls)]
+        self._keep(ledger, Finding(records=records))
 
     async def _conclude(
         self, client: OperatorClient, books: tuple[Ledger, Checkpoints] | None, failure: AttemptFailure | None
