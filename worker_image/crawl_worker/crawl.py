@@ -55,6 +55,12 @@ async def crawl(
         for visit in begun:
             frontier.add(visit)
     left = max_pages - context.items
+
+    def expect() -> None:
+        if math.isfinite(max_pages):
+            context.expect(context.items + min(int(left), frontier.left))
+
+    expect()
     flights = _Flights(visitor)
     try:
         while left > 0 and not frontier.empty:
@@ -71,8 +77,7 @@ async def crawl(
             frontier.end(visit, again=finding.again)
             if visit.kind is VisitKind.PAGE:
                 left -= len(finding.records)
-            if math.isfinite(max_pages):
-                context.expect(context.items + min(int(left), frontier.left))
+            expect()
     finally:
         await flights.cancel()
 

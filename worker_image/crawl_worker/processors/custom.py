@@ -48,10 +48,11 @@ async def custom(context: Context) -> AsyncGenerator[Finding, None]:
     assert wanted is not None  # noqa: S101 (checked with the assignment)
     processor, parameters = resolved(wanted)
     records = processor.run(parameters, context)
+    context.expect(context.items)
     try:
         async for record in records:
-            context.expect(context.items + 1)
             yield Finding(records=[record])
+            context.expect(context.items)
     finally:
         await records.aclose()
 
