@@ -41,8 +41,8 @@ demo-down: $(INSTALLED) ## End a demo that was kept
 test: build ## Run all tests, on a real API server
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-faults: build ## Run the tests that take minutes: operators killed, stopped and cut off
-	@$(BIN)/python -m pytest -m faults
+faults: build ## Run the tests that take minutes: operators killed, stopped and cut off (ARGS go to pytest)
+	@$(BIN)/python -m pytest -m faults $(ARGS)
 
 check: $(INSTALLED) ## Lint, check types and import contracts, and that generated files are up to date
 	$(BIN)/ruff check
