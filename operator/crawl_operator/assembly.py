@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from crawl_operator.decide.model import JobKey
+from crawl_operator.forwarding import Forwarder
 from crawl_operator.gauges import expose
 from crawl_operator.health import HealthApi
 from crawl_operator.kube import Kube
@@ -25,13 +26,19 @@ class Assembly:
         kube: its client of the API server.
         metrics: what counts; by default an object of its own.
         standby: says who acts in its place; empty while it acts itself.
+        forwarder: how it reaches that one.
 
     Raises:
         OSError: the result folder cannot be made.
     """
 
     def __init__(
-        self, settings: Settings, kube: Kube, metrics: Metrics | None = None, standby: Callable[[], str] = str
+        self,
+        settings: Settings,
+        kube: Kube,
+        metrics: Metrics | None = None,
+        standby: Callable[[], str] = str,
+        forwarder: Forwarder | None = None,
     ) -> None:
         metrics = metrics or Metrics()
         self.queue: WorkQueue[JobKey] = WorkQueue()
@@ -43,8 +50,13 @@ class Assembly:
         )
         self.guard = WatchGuard(self.store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics)
         self.reconciler = Reconciler(self.store, self.queue, kube, results, settings, metrics=metrics)
-        self.probes = HealthApi(self.guard, self.queue, metrics, standby).application()
-        self.reports = WorkerApi(self.store, TokenVerifier(kube.read), results, metrics, standby).application()
+
+        def closed() -> str:
+            return "" if forwarder is not None and forwarder.url else standby()
+
+        self.probes = HealthApi(self.guard, self.queue, metrics, closed).application()
+        worker_api = WorkerApi(self.store, TokenVerifier(kube.read), results, metrics, standby)
+        self.reports = worker_api.application(*([forwarder.middleware] if forwarder is not None else []))
         expose(metrics, self.store, self.queue, self.guard, standby)
 
     def look_at_all(self) -> None:
