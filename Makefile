@@ -29,8 +29,8 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-build: $(INSTALLED) ## Build the local cluster's programs (the first time about 8 minutes)
-	@$(BIN)/python -m local_cluster build
+build: $(INSTALLED) ## Build the local cluster's programs and Helm (the first time about 11 minutes)
+	@$(BIN)/python -m local_cluster build kubernetes helm
 
 demo: build ## Run crawls on a local cluster and show them (KEEP=1 leaves it running)
 	@$(BIN)/python -m demo
@@ -50,14 +50,17 @@ check: $(INSTALLED) ## Lint, check types and import contracts, and that generate
 	$(BIN)/mypy
 	@for room in tests/*/; do echo mypy $$room; $(BIN)/mypy $$room || exit 1; done
 	$(BIN)/lint-imports
+	$(BIN)/mypy charts/generate.py
 	$(BIN)/python -m crawl_api --check
+	$(BIN)/python charts/generate.py --check chart
 
 fix: $(INSTALLED) ## Mend what the linter can mend, and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-generate: $(INSTALLED) ## Write the CRDs anew from the models
+generate: $(INSTALLED) ## Write anew the CRDs from the models, what the chart copies, and the Kustomize base
 	$(BIN)/python -m crawl_api
+	$(BIN)/python charts/generate.py chart base
 
 lock: $(INSTALLED) ## Pin the newest versions of all dependencies
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
