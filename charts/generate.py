@@ -120,7 +120,17 @@ def _references(schema: Any) -> Iterator[str]:
 
 def _rendered() -> list[dict[str, Any]]:
     helm = build.ensure(build.HELM) / "helm"
-    command = [helm, "template", NAME, CHART, "--namespace", NAME, "--skip-tests", "--set", "crds.keep=false"]
+    command: list[str | Path] = [
+        helm,
+        "template",
+        NAME,
+        CHART,
+        "--namespace",
+        NAME,
+        "--skip-tests",
+        "--set",
+        "crds.keep=false",
+    ]
     command += ["--set", "results.persistence.keep=false"]
     text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
     items = [each for each in yaml.safe_load_all(text) if each]

@@ -38,7 +38,6 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
         },
         "imagePullSecrets": [{"name": "pull"}],
         "namespaces": ["team-a"],
-        "admissionPolicy": {"images": ["registry.example.org/crawl-worker:2"]},
         "metrics": {
             "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
             "prometheusRule": {"enabled": True, "failedJobs": 5, "labels": {"release": "prometheus"}},
@@ -56,7 +55,11 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
             "logging": "debug",
             "limits": {"running": 100, "urlsPerJob": 1000},
             "classes": {"Low": {"execution": "Pod", "resources": {"requests": {"cpu": "50m"}}}},
-            "worker": {"allowedNetworks": ["10.1.0.0/16", "fd00:1::/64"], "userAgent": "docs (+mailto:a@example.org)"},
+            "worker": {
+                "allowedImages": ["registry.example.org/crawls/*"],
+                "allowedNetworks": ["10.1.0.0/16", "fd00:1::/64"],
+                "userAgent": "docs (+mailto:a@example.org)",
+            },
             "reconcile": {"workers": 4},
             "leadership": {"leaseSeconds": 30, "renewSeconds": 10},
             "retention": {"deleteJobs": False},

@@ -32,6 +32,7 @@ class Release:
     def __init__(self, bare: LocalCluster, installer: Helm, name: str, folder: Path) -> None:
         self.bare, self.name = bare, name
         values = {"replicas": 0, "namespaces": [name], "fullnameOverride": "crawls", "crds": {"keep": False}}
+        values["settings"] = {"worker": {"allowedImages": ["registry.example.org/crawls/*"]}}
         installer.run("install", "crawls", CHART, "--namespace", name, values=values)
         config = the(installer.render(values, name="crawls", namespace=name), "ConfigMap", "crawls-settings")
         (folder / "operator.yaml").write_text(config["data"]["operator.yaml"])
@@ -96,6 +97,12 @@ def test_workers_pass(release: Release, job: Object, execution: Execution) -> No
     assert release.as_operator("delete", execution.value.lower(), body["metadata"]["name"]) == ""
 
 
+def test_workers_of_an_image_that_is_allowed_pass(release: Release, job: Object) -> None:
+    body = release.worker(job, Execution.POD, 4)
+    body["spec"]["containers"][0]["image"] = "registry.example.org/crawls/special:2"
+    assert release.create(body) == ""
+
+
 def _set(*path: str | int, value: Any) -> Callable[[Object], None]:
     def change(pod: Any) -> None:
         *way, last = path
@@ -156,6 +163,10 @@ CHANGES: dict[str, tuple[Callable[[Object], None], str]] = {
     ),
     "a Secret as variables": (_set(*CONTAINER, "envFrom", value=[{"secretRef": {"name": "s"}}]), "read no Secret"),
     "another image": (_set(*CONTAINER, "image", value="miner:latest"), "images that the administrator"),
+    "an image like an allowed one": (
+        _set(*CONTAINER, "image", value="registryXexample.org/crawls/worker"),
+        "images that the administrator",
+    ),
     "another account": (_set("serviceAccountName", value="default"), "account without rights"),
     "the account's token": (_set("automountServiceAccountToken", value=True), "account without rights"),
     "a class of the system": (_set("priorityClassName", value="system-node-critical"), "nothing of the system"),

@@ -11,7 +11,7 @@ from combinations import COMBINATIONS
 from prometheus_client.parser import text_string_to_metric_families
 
 from crawl_api.status import Phase
-from helm import CHART, Helm, Object, the
+from helm import CHART, ROOT, Helm, Object, the
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess
 
@@ -30,10 +30,12 @@ def exposed(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> 
     found: Exposed = {}
     with OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), namespaces=["default"]) as operator:
         text = operator.health("metrics")[1]
+    documented = re.findall(r"^\| `(\w+)` \| \w+ \| (.*?) \|", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)
+    labels = {name: set(re.findall(r"`(\w+)`", listed)) for name, listed in documented}
     for family in text_string_to_metric_families(text):
-        # A counter of which nothing has been counted yet has no sample.
+        # A counter of which nothing has been counted yet has no sample; its labels are documented.
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        found.setdefault(name, set())
+        found.setdefault(name, set()).update(labels.get(name, ()))
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return found
@@ -64,6 +66,10 @@ def selectors(node: Any) -> Iterator[promql.VectorSelector]:
             yield from selectors(getattr(node, part)) if hasattr(node, part) else ()
 
 
+def _matchers(selector: promql.VectorSelector) -> dict[str, str]:
+    return {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+
+
 def check(expression: str, exposed: Exposed) -> set[str]:
     """Check what an expression reads, and by which labels; return the metrics' names."""
     plain = expression.replace("$__rate_interval", "5m")
@@ -71,16 +77,17 @@ def check(expression: str, exposed: Exposed) -> set[str]:
     assert found, expression
     grouped = re.findall(r"\bby \(([^)]*)\)", plain)
     for each in found:
+        assert each.name is not None
         assert each.name in exposed, f"{each.name} is not exposed: {expression}"
         known = exposed[each.name] | TARGET
-        matchers = {matcher.name: matcher.value for matcher in each.matchers.matchers}
+        matchers = _matchers(each)
         assert set(matchers) <= known, expression
         for label, values in ENTRIES.items():
             assert set(matchers.get(label, "").split("|")) <= values | {""}, expression
         if len(found) == 1:
             for labels in grouped:
                 assert {label.strip() for label in labels.split(",")} <= known, expression
-    return {each.name for each in found}
+    return {each.name for each in found if each.name}
 
 
 @pytest.mark.cluster
@@ -113,7 +120,7 @@ def test_alerts_and_the_monitor_speak_of_the_same_job(everything: list[Object], 
     wanted = {"job": service["metadata"]["name"], "namespace": service["metadata"]["namespace"]}
     for rule in alerts.values():
         for each in selectors(promql.parse(rule["expr"])):
-            assert wanted.items() <= {matcher.name: matcher.value for matcher in each.matchers.matchers}.items()
+            assert wanted.items() <= _matchers(each).items()
 
 
 @pytest.mark.cluster
