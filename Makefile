@@ -62,9 +62,15 @@ generate: $(INSTALLED) ## Write anew the CRDs from the models, what the chart co
 	$(BIN)/python -m crawl_api
 	$(BIN)/python charts/generate.py chart base
 
-lock: $(INSTALLED) ## Pin the newest versions of all dependencies
+lock: $(INSTALLED) ## Pin the newest versions of all dependencies, those of the images too
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --output-file requirements.lock
+	@for image in operator:operator worker:worker_image; do \
+	  $(BIN)/uv pip compile --quiet pyproject.toml --extra $${image%%:*} --constraint requirements.lock --universal \
+	    --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --output-file $${image##*:}/requirements.lock || exit 1; done
+	$(BIN)/uv pip compile --quiet --upgrade --group pyproject.toml:image-build --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --output-file images/requirements.lock
 
 clean: ## Remove what was installed or generated here (the local cluster's programs stay in the user's cache)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
