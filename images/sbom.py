@@ -1,7 +1,7 @@
 """Write an image's bill of materials to standard output, as CycloneDX: Python distributions and Debian packages.
 
-Runs inside the image's own environment while it is built, with nothing but the standard library. The same content gives the
-same document: no time of day, and a serial number that follows from the rest.
+Runs inside the image's own environment while it is built, with nothing but the standard library. The same content gives
+the same document: no time of day, and a serial number that follows from the rest.
 """
 
 import json
