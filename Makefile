@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test faults check fix generate lock clean
+.PHONY: help setup build demo demo-down test faults e2e kind check fix generate lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,22 @@ test: build ## Run all tests, on a real API server
 
 faults: build ## Run the tests that take minutes: operators killed, stopped and cut off
 	@$(BIN)/python -m pytest -m faults
+
+e2e: $(INSTALLED) ## Install chart and images on a real node, and use them (root; the first time 10 minutes more)
+	@$(BIN)/python -m local_cluster build kubernetes helm node containers dns
+	@$(BIN)/python -m pytest -m e2e -x
+
+kind: export KUBECONFIG := $(CURDIR)/.kind/kubeconfig
+kind: $(INSTALLED) ## Install chart and images on kind and try them (needs Docker and kind; leaves it running)
+	docker build -q -f operator/Containerfile -t crawl-operator:0.1.0 .
+	docker build -q -f worker_image/Containerfile -t crawl-worker:0.1.0 .
+	mkdir -p .kind
+	kind create cluster --name crawl-operator --wait 2m
+	kind load docker-image --name crawl-operator crawl-operator:0.1.0 crawl-worker:0.1.0
+	helm=$$($(BIN)/python -m local_cluster build helm)/helm; \
+	$$helm install crawl-operator charts/crawl-operator --namespace crawl-operator --create-namespace --wait \
+	&& $$helm test crawl-operator --namespace crawl-operator --logs
+	@echo 'export KUBECONFIG=$(KUBECONFIG)   to use it;   kind delete cluster --name crawl-operator   to end it'
 
 check: $(INSTALLED) ## Lint, check types and import contracts, and that generated files are up to date
 	$(BIN)/ruff check
