@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ def test_containerfiles_promise_what_the_chart_demands(folder: str) -> None:
 
 
 def test_the_bill_of_materials_names_what_is_installed_and_is_always_the_same() -> None:
-    command = [sys.executable, ROOT / "images" / "sbom.py", "crawl-operator", "1.2.3"]
+    command: list[str | Path] = [sys.executable, ROOT / "images" / "sbom.py", "crawl-operator", "1.2.3"]
     first, second = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2))
     assert first == second
     bill: dict[str, Any] = json.loads(first)
