@@ -39,10 +39,10 @@ demo-down: $(INSTALLED) ## End a demo that was kept
 	@$(BIN)/python -m demo down
 
 test: build ## Run all tests, on a real API server
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-faults: build ## Run the tests that take minutes: operators killed, stopped and cut off
-	@$(BIN)/python -m pytest -m faults
+faults: build ## Run the tests that take minutes: operators killed, stopped and cut off (ARGS go to pytest)
+	@$(BIN)/python -m pytest -m faults $(ARGS)
 
 e2e: $(INSTALLED) ## Install chart and images on a real node, and use them (root; the first time 10 minutes more)
 	@$(BIN)/python -m local_cluster build kubernetes helm node containers dns

@@ -63,7 +63,7 @@ async def run(settings: Settings) -> None:
             return elected.standby
 
         forwarder = await stack.enter_async_context(Forwarder(lambda: elected.leader_url))
-        parts = Assembly(settings, kube, metrics, standby, forwarder)
+        parts = Assembly(settings, kube, metrics, standby, forwarder=forwarder)
         runners = [
             await serve(application, address.host, address.port)
             for application, address in ((parts.probes, settings.health), (parts.reports, settings.endpoint))

@@ -1,6 +1,7 @@
 """The parts of one operator, joined: all but its process, its watches and its way to the API server."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from crawl_api.crawljob import Priority
 from crawl_operator.decide.model import JobKey
@@ -27,30 +28,33 @@ class Assembly:
         kube: its client of the API server.
         metrics: what counts; by default an object of its own.
         standby: says who acts in its place; empty while it acts itself.
-        forwarder: how it reaches that one.
+        clock: returns the time that decisions go by.
+        forwarder: how it reaches the operator that acts in its place.
 
     Raises:
         OSError: the result folder cannot be made.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - here all parts are joined
         self,
         settings: Settings,
         kube: Kube,
         metrics: Metrics | None = None,
         standby: Callable[[], str] = str,
+        clock: Callable[[], datetime] = utc_now,
+        *,
         forwarder: Forwarder | None = None,
     ) -> None:
         metrics = metrics or Metrics()
         self.queue: WorkQueue[JobKey] = WorkQueue(self._urgent)
-        self.store = Store(self.queue.add, settings.running_limits, utc_now)
+        self.store = Store(self.queue.add, settings.running_limits, clock)
         results = ResultStore(
             settings.results.folder,
             max_bytes=settings.results.max_bytes,
             inline_limit=settings.results.inline_limit_bytes,
         )
         self.guard = WatchGuard(self.store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics)
-        self.reconciler = Reconciler(self.store, self.queue, kube, results, settings, metrics=metrics)
+        self.reconciler = Reconciler(self.store, self.queue, kube, results, settings, clock, metrics)
 
         def closed() -> str:
             return "" if forwarder is not None and forwarder.url else standby()

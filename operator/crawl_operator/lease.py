@@ -182,8 +182,9 @@ class Lease:
             if free_in > 0:
                 return min(free_in, _POLL)
         asked = self._clock()
-        mine = (body or _new(namespace, name)) | {"spec": self._mine(spec)}
-        mine["metadata"] |= {"annotations": _annotations(body) | {ANNOTATION_REPORTS: self._own_url}}
+        annotations = {"annotations": _annotations(body) | {ANNOTATION_REPORTS: self._own_url}}
+        mine = body or _new(namespace, name)
+        mine = mine | {"metadata": mine["metadata"] | annotations, "spec": self._mine(spec)}
         body = await (self._kube.update if body else self._kube.create)(LEASES, namespace, mine)
         self._seen, self._seen_at = body["spec"], self._clock()
         self._win(asked)
