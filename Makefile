@@ -9,10 +9,10 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test faults e2e kind check fix generate lock clean
+.PHONY: help setup build demo demo-down test faults bench-reconcile bench-test e2e kind check fix generate lock clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## Install everything Python into .venv
 
@@ -43,6 +43,12 @@ test: build ## Run all tests, on a real API server
 
 faults: build ## Run the tests that take minutes: operators killed, stopped and cut off (ARGS go to pytest)
 	@$(BIN)/python -m pytest -m faults $(ARGS)
+
+bench-reconcile: build ## Measure the operator beside plain batch Jobs (ARGS=--quick for a minute instead of fifteen)
+	@$(BIN)/python -m crawl_benchmarks $(ARGS)
+
+bench-test: build ## Test that the benchmarks work
+	@$(BIN)/python -m pytest -m benchmarks
 
 e2e: $(INSTALLED) ## Install chart and images on a real node, and use them (root; the first time 10 minutes more)
 	@$(BIN)/python -m local_cluster build kubernetes helm node containers dns

@@ -134,7 +134,18 @@ DNS = Program(
     gigabytes=2,
 )
 
-PROGRAMS = {program.name: program for program in (KUBERNETES, HELM, NODE, CONTAINERS, DNS)}
+KWOK = Program(  # simulates nodes; built only when a benchmark asks for it
+    name="kwok",
+    source=_PROGRAMS / "kwok",
+    package="sigs.k8s.io/kwok/cmd/kwok",
+    versioned_by="sigs.k8s.io/kwok",
+    stamps=_KUBERNETES_STAMPS,
+    commands=("kwok",),
+    minutes=3,
+    gigabytes=2,
+)
+
+PROGRAMS = {program.name: program for program in (KUBERNETES, HELM, NODE, CONTAINERS, DNS, KWOK)}
 
 
 def ensure(program: Program = KUBERNETES) -> Path:
