@@ -32,6 +32,9 @@ ANNOTATION_REQUEUE: Final = f"{GROUP}/requeue"
 ANNOTATION_CANCEL: Final = f"{GROUP}/cancel"
 """A person's lever: `true` is `spec.cancel` without a change of the spec, which Git would undo."""
 
+ANNOTATION_REPORTS: Final = f"{GROUP}/reports"
+"""On the operators' Lease: the URL at which the one that leads takes the reports of workers."""
+
 TOKEN_AUDIENCE: Final = "crawl-operator"  # noqa: S105 - a name, not a secret
 """The audience of the workers' projected tokens: useless on the Kubernetes API, accepted by the operator alone."""
 

@@ -24,6 +24,10 @@ _RELOGIN: Final = timedelta(minutes=5)
 """How long credentials are used: the tokens of service accounts are renewed on disk."""
 
 
+_IDENTITY: Final[Any] = "crawl-operator"
+"""Unused without peering; else Kopf asks for the user's name, which in an image is none."""
+
+
 async def run_watches(seen: Seen, namespaces: Collection[str], stop: asyncio.Event) -> None:
     """Watch CrawlJobs, pods and batch Jobs until `stop` is set; raises if Kopf gives up.
 
@@ -45,6 +49,7 @@ async def run_watches(seen: Seen, namespaces: Collection[str], stop: asyncio.Eve
         await kopf.operator(
             registry=registry,
             settings=settings,
+            identity=_IDENTITY,
             memories=_NoMemories(),
             standalone=True,
             clusterwide=not namespaces,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
 
 from crawl_api.output import OutputOptions
@@ -64,9 +65,10 @@ class WorkerApi:
         self._metrics = metrics or Metrics()
         self._standby = standby
 
-    def application(self) -> web.Application:
-        """Return the application to serve."""
-        application = web.Application(client_max_size=max(MAX_OUTCOME_BYTES, MAX_PROGRESS_BYTES, MAX_SEGMENT_BYTES))
+    def application(self, *middlewares: Middleware) -> web.Application:
+        """Return the application to serve, what these leave to it."""
+        size = max(MAX_OUTCOME_BYTES, MAX_PROGRESS_BYTES, MAX_SEGMENT_BYTES)
+        application = web.Application(client_max_size=size, middlewares=middlewares)
         job_uid, attempt = "{job_uid:[0-9a-f-]{1,64}}", "{attempt:[0-9]{1,6}}"
         for kind, method, path, handler in (
             ("progress", "POST", progress_path, self._progress),
