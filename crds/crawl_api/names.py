@@ -44,6 +44,10 @@ ENV_ASSIGNMENT_FILE: Final = "CRAWL_ASSIGNMENT_FILE"
 ENV_TOKEN_FILE: Final = "CRAWL_TOKEN_FILE"  # noqa: S105 - the name of a variable
 ENV_TERMINATION_LOG: Final = "CRAWL_TERMINATION_LOG"
 ENV_WORK_DIR: Final = "CRAWL_WORK_DIR"
+ENV_HEADERS: Final = "CRAWL_HEADERS"
+"""A folder with the Secrets that `spec.fetch.headersFrom` names, one file per header."""
+ENV_STORE_CREDENTIALS: Final = "CRAWL_STORE_CREDENTIALS"
+"""A folder with the Secret that `spec.output.credentials` names, one file per key."""
 
 MAX_JOB_NAME: Final = 63
 """Characters in a job's name: it is also a label value on its pods."""

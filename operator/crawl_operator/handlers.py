@@ -146,7 +146,7 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 10
-    settings.watching.chunk_size = 200
+    settings.watching.chunk_size = 100
     settings.watching.label_selectors["", "v1", "pods"] = LABEL_JOB_UID
     settings.watching.label_selectors["batch", "v1", "jobs"] = LABEL_JOB_UID
     settings.networking.request_timeout = 15

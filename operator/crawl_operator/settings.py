@@ -15,7 +15,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
-from crawl_api.crawljob import URLS_CEILING, Priority
+from crawl_api.crawljob import Priority
+from crawl_api.job_types import URLS_CEILING
 from crawl_api.status import Execution
 from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.model import ClassPolicy, Policy

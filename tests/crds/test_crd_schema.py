@@ -10,8 +10,9 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from crawl_api.crawljob import CrawlJobSpec, JobType
+from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.crd import crawljob_crd
+from crawl_api.job_types import JobType
 from crawl_api.schema import structural
 from crawl_api.status import ConditionType, CrawlJobStatus, Phase
 
@@ -81,6 +82,7 @@ def test_every_list_is_bounded() -> None:
 def test_every_map_is_bounded() -> None:
     maps = [(path, node) for path, node in ALL if "additionalProperties" in node]
     assert [path for path, _ in maps] == [
+        ".spec.custom.parameters",
         ".spec.worker.nodeSelector",
         ".spec.metadata",
         ".status.errors[].details",
@@ -96,9 +98,9 @@ def test_every_number_has_a_floor_and_every_number_of_a_spec_a_ceiling() -> None
 
 
 def test_every_node_has_a_type_or_says_that_it_has_none() -> None:
-    """Which is what makes a schema structural; unknown fields are kept in two places only."""
+    """Which is what makes a schema structural; unknown fields are kept in three places only."""
     loose = [path for path, node in ALL if "type" not in node]
-    assert loose == [".spec.metadata{}", ".status.result.data"]
+    assert loose == [".spec.custom.parameters{}", ".spec.metadata{}", ".status.result.data"]
     assert all(node["x-kubernetes-preserve-unknown-fields"] for path, node in ALL if path in loose)
     kept = [path for path, node in ALL if node.get("x-kubernetes-preserve-unknown-fields")]
     assert kept == loose

@@ -25,11 +25,11 @@ from scrapy.exceptions import (
 )
 from scrapy.http import Response
 
-from crawl_api.crawljob import FetchOptions
+from crawl_api.options import FetchOptions
 from crawl_worker.errors import PageError
-from crawl_worker.failures import describe, is_tls_failure
-from crawl_worker.resolver import GuardedResolver
-from crawl_worker.urls import host_of
+from crawl_worker.fetch.failures import describe, is_tls_failure
+from crawl_worker.fetch.resolver import GuardedResolver
+from crawl_worker.fetch.urls import host_of, origin_of
 
 REACTOR: Final = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 _CLOSE_SECONDS: Final = 2.0
@@ -94,8 +94,7 @@ def scrapy_settings(options: FetchOptions, concurrency: int, user_agent: str) ->
         "USER_AGENT": user_agent,
         "CONCURRENT_REQUESTS": concurrency,
         "CONCURRENT_REQUESTS_PER_DOMAIN": concurrency,
-        "DOWNLOAD_DELAY": options.delay_seconds,
-        "DOWNLOAD_DELAY_JITTER": 0,
+        "DOWNLOAD_DELAY": 0,  # `hosts` keeps the distances
         "DOWNLOAD_MAXSIZE": options.max_body_bytes,
         "DOWNLOAD_WARNSIZE": 0,
         "DOWNLOAD_VERIFY_CERTIFICATES": True,
@@ -116,11 +115,24 @@ def scrapy_settings(options: FetchOptions, concurrency: int, user_agent: str) ->
     }
 
 
+@dataclass(frozen=True)
+class HostHeaders:
+    """Headers for some origins; they may be secret, so no other origin ever gets them."""
+
+    headers: dict[str, str] = field(default_factory=dict)
+    origins: frozenset[str] = frozenset()
+
+    def of(self, url: str) -> dict[str, str]:
+        """Return the headers for a request to a normalised URL."""
+        return self.headers if self.headers and origin_of(url) in self.origins else {}
+
+
 class Engine:
     """An open downloader; enter it, call `get`, leave it."""
 
-    def __init__(self, settings: dict[str, Any], resolver: GuardedResolver) -> None:
+    def __init__(self, settings: dict[str, Any], resolver: GuardedResolver, headers: HostHeaders | None = None) -> None:
         self._settings = settings
+        self._headers = headers or HostHeaders()
         self._resolver = resolver
         self._opened = asyncio.Event()
         self._released = asyncio.Event()
@@ -161,8 +173,9 @@ class Engine:
         meta: dict[str, Any] = {"page_clock": clock, "verbatim_url": True}
         if max_bytes is not None:
             meta["download_maxsize"] = max_bytes
+        request = Request(url, headers=self._headers.of(url), meta=meta, dont_filter=True)
         try:
-            response: Response = await self._crawler.engine.download_async(Request(url, meta=meta, dont_filter=True))
+            response: Response = await self._crawler.engine.download_async(request)
         except Exception as error:
             raise self._page_error(url, clock, error) from error
         return response
@@ -185,7 +198,7 @@ class Engine:
                 code, message = "ConnectionRefused", f"{host} refused the connection"
             case DownloadCancelledError() | IgnoreRequest():
                 # With its middlewares off, these are what Scrapy says of a body that is too large.
-                code, message, retryable = "BodyTooLarge", "the body is larger than the job's maxBodyBytes", False
+                code, message, retryable = "BodyTooLarge", "the body is larger than the job allows", False
             case ResponseDataLossError():
                 code, message = "ConnectionFailed", f"{host} closed the connection before the body's end"
             case _:

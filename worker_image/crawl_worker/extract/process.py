@@ -15,9 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from crawl_api.crawljob import ExtractOptions
+from pydantic import BaseModel
+
+from crawl_api.options import ExtractOptions
 from crawl_worker.errors import PageError
-from crawl_worker.extraction import Kind, extract
+from crawl_worker.extract.pages import Kind, extract
 
 HEADER: Final = struct.Struct(">II")
 """Of a request: length of the JSON head, length of the body."""
@@ -49,9 +51,7 @@ def read_page(head: dict[str, Any], body: bytes) -> bytes:
         body: the page.
     """
     try:
-        extracted = extract(
-            body, head["contentType"], Kind(head["kind"]), head["url"], ExtractOptions.model_validate(head["options"])
-        )
+        extracted = _read(Kind(head["kind"]), head, body)
     except PageError as error:
         return json.dumps({"error": {"code": error.code, "message": error.message}}).encode()
     except MemoryError:
@@ -59,6 +59,19 @@ def read_page(head: dict[str, Any], body: bytes) -> bytes:
     except Exception as error:  # noqa: BLE001 (parsers raise anything on hostile pages; it is that page's error)
         return _failed(f"{type(error).__name__}: {error}")
     return b'{"extracted":' + extracted.model_dump_json(by_alias=True, exclude_none=True).encode() + b"}"
+
+
+def _read(kind: Kind, head: dict[str, Any], body: bytes) -> BaseModel:
+    if kind is Kind.SITEMAP:
+        from crawl_worker.extract.sitemaps import read_sitemap  # noqa: PLC0415 (needed by few jobs)
+
+        return read_sitemap(body, head["url"])
+    options = ExtractOptions.model_validate(head["options"])
+    if kind is Kind.PDF:
+        from crawl_worker.extract.pdf import read_pdf  # noqa: PLC0415 (as above)
+
+        return read_pdf(body, options)
+    return extract(body, head["contentType"], kind, head["url"], options)
 
 
 def _failed(message: str) -> bytes:

@@ -11,16 +11,21 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from crawl_api.crawljob import ExtractOptions
+from crawl_api.options import ExtractOptions
 from crawl_worker.errors import PageError
-from crawl_worker.extraction import Kind
-from crawl_worker.extractor_process import HEADER, LENGTH, READY
+from crawl_worker.extract.pages import Kind
+from crawl_worker.extract.process import HEADER, LENGTH, READY
+from crawl_worker.extract.sitemaps import SitemapLinks
 from crawl_worker.records import Extracted
 
+_M = TypeVar("_M", bound=BaseModel)
+
+_CODES: Final = frozenset({"SelectorRequired", "PdfEncrypted", "PdfBroken"})
+"""Errors that a parser may report by name."""
 _START_SECONDS: Final = 60.0
 _END_SECONDS: Final = 2.0
 _MAX_ANSWER: Final = 256 << 20
@@ -70,6 +75,17 @@ class Extractors:
         Raises:
             PageError: ExtractionTimeout, ExtractionFailed, SelectorRequired.
         """
+        return await self._read(source, Extracted)
+
+    async def sitemap(self, url: str, body: bytes) -> SitemapLinks:
+        """Return what a sitemap lists.
+
+        Raises:
+            PageError: ExtractionTimeout, ExtractionFailed.
+        """
+        return await self._read(Source(url, "", Kind.SITEMAP, body), SitemapLinks)
+
+    async def _read(self, source: Source, model: type[_M]) -> _M:
         async with self._turns:
             process = await self._take()
             healthy = False
@@ -86,7 +102,7 @@ class Extractors:
                     self._idle.append(process)
                 else:
                     self._kill(process)
-        return _parse(answer)
+        return _parse(answer, model)
 
     async def close(self) -> None:
         """Kill all processes and wait until they are gone."""
@@ -104,7 +120,7 @@ class Extractors:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "crawl_worker.extractor_process", str(os.getpid()), str(self._memory)),
+                *("-m", "crawl_worker.extract.process", str(os.getpid()), str(self._memory)),
                 stdin=PIPE,
                 stdout=PIPE,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
@@ -156,13 +172,13 @@ async def _receive(process: Process) -> bytes:
     return await process.stdout.readexactly(size)
 
 
-def _parse(answer: bytes) -> Extracted:
+def _parse(answer: bytes, model: type[_M]) -> _M:
     """Read the answer as what a compromised parser might have written: only what the model knows gets through."""
     try:
         document = json.loads(answer)
         if error := document.get("error"):
-            code = "SelectorRequired" if error["code"] == "SelectorRequired" else "ExtractionFailed"
+            code = error["code"] if error["code"] in _CODES else "ExtractionFailed"
             raise PageError(code, str(error["message"]))
-        return Extracted.model_validate(document["extracted"])
+        return model.model_validate(document["extracted"])
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
         raise PageError("ExtractionFailed", "the process that read it answered nonsense") from None

@@ -13,7 +13,7 @@ import ada_url
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 from w3lib.encoding import html_to_unicode
 
-from crawl_api.crawljob import ExtractOptions, Selector, TextEngine
+from crawl_api.options import ExtractOptions, Selector, TextEngine
 from crawl_worker.errors import PageError
 from crawl_worker.records import Extracted, Metadata
 
@@ -33,12 +33,17 @@ _LOOKS_LIKE_HTML: Final = re.compile(
 )
 
 
+_PDF_MAGIC: Final = b"%PDF-"
+
+
 class Kind(StrEnum):
     """What a body is read as."""
 
     HTML = "html"
     XML = "xml"
     TEXT = "text"
+    SITEMAP = "sitemap"
+    PDF = "pdf"
 
 
 def kind_of(content_type: str, body: bytes) -> Kind | None:
@@ -51,6 +56,11 @@ def kind_of(content_type: str, body: bytes) -> Kind | None:
     if mime.endswith(("/xml", "+xml")):
         return Kind.XML
     return Kind.TEXT if mime.startswith("text/") else None
+
+
+def is_pdf(body: bytes) -> bool:
+    """Say whether a body is a PDF, whatever its Content-Type: servers are often wrong about files."""
+    return _PDF_MAGIC in body[:_SNIFFED_BYTES]  # readers forgive rubbish before it
 
 
 def extract(body: bytes, content_type: str, kind: Kind, url: str, options: ExtractOptions) -> Extracted:
