@@ -97,6 +97,17 @@ def test_workers_pass(release: Release, job: Object, execution: Execution) -> No
     assert release.as_operator("delete", execution.value.lower(), body["metadata"]["name"]) == ""
 
 
+def test_workers_with_secrets_that_jobs_may_name_pass(release: Release, job: Object) -> None:
+    """Mounted as the operator does it, for request headers and stores."""
+    job = copy.deepcopy(job)
+    job["spec"]["fetch"]["headersFrom"] = [{"secretRef": {"name": "crawl-headers"}}]
+    assert release.create(release.worker(job, Execution.POD, 5)) == ""
+    job["spec"]["fetch"]["headersFrom"] = [{"secretRef": {"name": "database"}}]
+    assert "Secrets that the administrator lets jobs name (crawl-*)" in release.create(
+        release.worker(job, Execution.POD, 6)
+    )
+
+
 def test_workers_of_an_image_that_is_allowed_pass(release: Release, job: Object) -> None:
     body = release.worker(job, Execution.POD, 4)
     body["spec"]["containers"][0]["image"] = "registry.example.org/crawls/special:2"
@@ -159,9 +170,12 @@ CHANGES: dict[str, tuple[Callable[[Object], None], str]] = {
     ),
     "a Secret in a variable": (
         _add(*CONTAINER, "env", value={"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}),
-        "read no Secret",
+        "no variable from a Secret",
     ),
-    "a Secret as variables": (_set(*CONTAINER, "envFrom", value=[{"secretRef": {"name": "s"}}]), "read no Secret"),
+    "a Secret as variables": (
+        _set(*CONTAINER, "envFrom", value=[{"secretRef": {"name": "s"}}]),
+        "no variable from a Secret",
+    ),
     "another image": (_set(*CONTAINER, "image", value="miner:latest"), "images that the administrator"),
     "an image like an allowed one": (
         _set(*CONTAINER, "image", value="registryXexample.org/crawls/worker"),
