@@ -134,6 +134,7 @@ class Kube:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._parallel),
+            timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=True,
         )
         self._connection = await self._login()
@@ -258,15 +259,18 @@ class Kube:
                 raise NotLeadingError(f"{call}: not sent, for this operator does not lead")
             started, code = time.monotonic(), 0
             try:
-                async with self._session.request(
-                    method,
-                    connection.server + path,
-                    headers={**connection.headers, **_PLAIN, "Accept": accept, "Content-Type": content_type},
-                    data=data,
-                    params=params,
-                    ssl=connection.tls if connection.tls is not None else True,
-                    timeout=aiohttp.ClientTimeout(total=min(self._timeout, allowed)),
-                ) as response:
+                # Not the library's own time limit: where both strike at once, it takes a cancellation for its own.
+                async with (
+                    asyncio.timeout(min(self._timeout, allowed)),
+                    self._session.request(
+                        method,
+                        connection.server + path,
+                        headers={**connection.headers, **_PLAIN, "Accept": accept, "Content-Type": content_type},
+                        data=data,
+                        params=params,
+                        ssl=connection.tls if connection.tls is not None else True,
+                    ) as response,
+                ):
                     answer, code = await response.read(), response.status
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 what = str(error) or type(error).__name__
