@@ -5,6 +5,7 @@ A write is never repeated here: what fails goes up, and the job is looked at ane
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -146,6 +147,7 @@ class Actor:
             _log.info("%s: deleted, its time is over", key)
 
     async def _stop_worker(self, job: Job, child: Child) -> None:
+        await self._confirm(job)
         resource = PODS if isinstance(child, WorkerPod) else BATCH_JOBS
         try:
             await self._kube.delete(resource, job.key.namespace, child.name, child.uid)
@@ -182,6 +184,14 @@ class Actor:
     def _refused(self, job: Job, why: str) -> WorkerRefusedError:
         self._store.places.release(job)
         return WorkerRefusedError(why)
+
+    async def _confirm(self, job: Job) -> None:
+        """Make sure that a job is what it is taken for, before something is done that no version guards."""
+        known = self._store.job(job.key)
+        await self._read_again(job)
+        found = self._store.job(job.key)
+        if known is None or found is None or replace(found, version=known.version) != known:
+            raise ConflictError(f"{job.key} has changed")
 
     async def _lives(self, resource: Resource, job: Job, child: Child) -> bool:
         """Ask whether a child is there: who forgets one that is would start another beside it."""
