@@ -67,11 +67,13 @@ class Assembly:
     def lead(self) -> None:
         """Begin to act, all that exists having been seen: places are given, and every job is looked at.
 
-        One that has ended long ago may be kept no longer.
+        One that has ended long ago may be kept no longer, and of one that is gone something may be stored.
         """
         self.store.places.open()
         for job in self.store.jobs():
             self.queue.add(job.key)
+        for key in tuple(self.store.removed):
+            self.queue.add(key)
 
     def _urgent(self, key: JobKey) -> bool:
         job = self.store.job(key)

@@ -76,6 +76,7 @@ class Reconciler:
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._find_leftovers())
             for _ in range(self._settings.reconcile.workers):
                 tasks.create_task(self._work())
 
@@ -161,8 +162,26 @@ class Reconciler:
     async def _clear_up(self, key: JobKey) -> None:
         """Remove what jobs of that name have stored that are gone."""
         for uid in tuple(self._store.removed.get(key, ())):
-            await self._results.remove(key, uid)
+            if await self._is_gone(key, uid):
+                await self._results.remove(key, uid)
             self._store.cleared(key, uid)
+
+    async def _is_gone(self, key: JobKey, uid: str) -> bool:
+        if self._store.buried(uid):
+            return True
+        try:  # it may also have come after everything was listed
+            body = await self._kube.get(CRAWLJOBS, key.namespace, key.name)
+        except NotFoundError:
+            return True
+        found: str = body["metadata"]["uid"]
+        return found != uid
+
+    async def _find_leftovers(self) -> None:
+        """Find what jobs have stored that were deleted while no operator watched."""
+        served = self._settings.namespaces
+        for key, uid in await asyncio.to_thread(self._results.owners):
+            if not served or key.namespace in served:
+                self._store.left_behind(key, uid)
 
     async def _observe(self, job: Job) -> Observation:
         pods, batch_jobs = self._children(job)

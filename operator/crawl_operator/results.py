@@ -78,6 +78,11 @@ class ResultStore:
         """
         await self._put(_path(key, uid, pod, OUTCOME_FILE), outcome.model_dump_json(by_alias=True).encode())
 
+    def owners(self) -> list[tuple[JobKey, str]]:
+        """Return key and UID of each job of which something is stored; it reads the disk."""
+        folders = (path.relative_to(self._folder).parts for path in self._folder.glob("*/*/*") if path.is_dir())
+        return [(JobKey(namespace, name), uid) for namespace, name, uid in folders]
+
     async def save_segment(self, key: JobKey, uid: str, pod: str, number: int, content: bytes) -> None:
         """Store a segment of a worker's journal, which is only read by the job's next worker.
 

@@ -53,7 +53,7 @@ class Store:
         self._pods: dict[str, JobKey] = {}  # by pod UID
         self._reports: dict[str, tuple[int, ProgressReport]] = {}  # by job UID: attempt, report
         self.removed: dict[JobKey, set[str]] = {}
-        """UIDs of jobs that are gone, until what they have stored is removed."""
+        """UIDs of jobs that are gone, or seem to be, until what they have stored is removed."""
         self._gone: OrderedDict[str, None] = OrderedDict()  # UIDs of deleted objects
 
     def job(self, key: JobKey) -> Job | None:
@@ -139,6 +139,13 @@ class Store:
             self._reports.pop(uid, None)
             self.places.leave(job)
             self.dependents.remove(key)
+            self._changed(key)
+
+    def left_behind(self, key: JobKey, uid: str) -> None:
+        """Take note that there is something stored of a job that may have gone while nobody watched."""
+        job = self._jobs.get(key)
+        if job is None or job.uid != uid:
+            self.removed.setdefault(key, set()).add(uid)
             self._changed(key)
 
     def cleared(self, key: JobKey, uid: str) -> None:

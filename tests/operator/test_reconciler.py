@@ -413,6 +413,18 @@ async def test_a_worker_is_ended_by_its_uid(api: Api, round_: Round, status: int
     assert api.patches == [], "nothing is said before it is gone"
 
 
+async def test_no_worker_is_ended_on_old_news_of_its_job(api: Api, round_: Round) -> None:
+    """It is suspended no longer, and another operator has started the worker: this one's watch of jobs lags."""
+    old = JOB | {"spec": JOB["spec"] | {"suspend": True}}
+    round_.store.put_job(job_of(api.stamped(old)))
+    round_.store.put_child(KEY, "uid-of-news", running_pod("news-abc-1", version=200))
+    with pytest.raises(ConflictError):
+        await round_.once()
+    assert api.deleted == []
+    await round_.once()
+    assert [patch["status"]["phase"] for patch in api.patches] == ["Processing"]
+
+
 async def test_a_worker_that_is_not_ended_for_a_conflict_is_not_forgotten(api: Api, round_: Round) -> None:
     """Who forgets one that lives would start another beside it."""
     api.delete_status = 409
@@ -425,6 +437,30 @@ async def test_a_worker_that_is_not_ended_for_a_conflict_is_not_forgotten(api: A
             await round_.once()
     assert [name for name, _ in api.deleted] == ["news-abc-1"] * 2, "it is asked for again"
     assert round_.store.worker("uid-of-news-abc-1") is not None
+
+
+async def test_what_jobs_have_stored_that_went_unseen_is_removed(round_: Round, tmp_path: Path) -> None:
+    """An earlier job of the name was deleted while no operator watched; this one is there."""
+    results = ResultStore(tmp_path, max_bytes=1000, inline_limit=1000)
+    for uid in ("uid-of-an-earlier-one", "uid-of-news"):
+        await results.save_outcome(KEY, uid, "news-abc-1", outcome_of(1, 1))
+    running = asyncio.create_task(round_.reconciler.run())
+    async with asyncio.timeout(10):
+        while len(results.owners()) > 1 or round_.store.removed:  # noqa: ASYNC110 - a disk tells nobody
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert results.owners() == [(KEY, "uid-of-news")]
+
+
+async def test_what_a_job_has_stored_that_came_after_the_first_list_stays(round_: Round, tmp_path: Path) -> None:
+    results = ResultStore(tmp_path, max_bytes=1000, inline_limit=1000)
+    await results.save_outcome(KEY, "uid-of-news", "news-abc-1", outcome_of(1, 1))
+    unseen = open_store(round_.queue.add, 1)
+    unseen.left_behind(KEY, "uid-of-news")
+    round_.store.removed.update(unseen.removed)
+    await round_.once()
+    assert results.owners() == [(KEY, "uid-of-news")]
+    assert round_.store.removed == {}
 
 
 async def test_the_outcome_of_an_earlier_worker_is_not_taken_for_the_next_ones(

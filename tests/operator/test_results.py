@@ -47,6 +47,13 @@ async def test_what_was_sent_is_what_is_stored(store: ResultStore, folder: Path)
     assert stored.sha256 == hashlib.sha256(content).hexdigest()
 
 
+async def test_whose_results_are_stored_is_known_from_the_disk(store: ResultStore) -> None:
+    assert store.owners() == []
+    await store.save_outcome(KEY, "uid", "pod-1", outcome_of(1, 1))
+    await store.save_outcome(KEY, "uid", "pod-2", outcome_of(1, 1))
+    assert store.owners() == [(KEY, "uid")]
+
+
 async def test_a_result_may_be_empty(store: ResultStore) -> None:
     """Every page failed: there are no records, and that is known, not missing."""
     stored = await store.save_results(KEY, "uid", "pod", sent(), "results.jsonl")
