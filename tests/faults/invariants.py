@@ -103,11 +103,11 @@ def _begins_with(items: list[Any], start: list[Any]) -> bool:
 
 def _bad_birth(seen: Seen, before: Picture, begun: set[tuple[str, int]]) -> Iterator[str]:
     """A worker comes for a job that waits for one, in time, and for an attempt that nobody has begun."""
-    if (job_uid(seen.body), attempt_of(seen.body)) in begun:
-        yield f"an attempt begun twice: {seen}"
     job = before.objects[CRAWLJOBS].get(owner_uid(seen.body))
     if job is None:
         return  # deleted while it was asked for: the garbage collector takes it
+    if (job_uid(seen.body), attempt_of(seen.body)) in begun:
+        yield f"an attempt begun twice: {seen}"
     if phase_of(job) in TERMINAL:
         yield f"a worker for a job that has ended: {seen}"
     for due in (job["spec"].get("scheduledAt"), job.get("status", {}).get("nextRetryAt")):

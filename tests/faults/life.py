@@ -29,6 +29,10 @@ _AGAIN: Final = 2.0
 """The same for what has failed and is tried again, while the pauses are still short."""
 
 
+_DYING: Final = 20.0
+"""Seconds that an operator has to end when it is cancelled."""
+
+
 class Delivery:
     """How one operator's watches deliver: as they should, unless a fault has its own."""
 
@@ -163,11 +167,14 @@ class InnerLife:
     async def end(self) -> None:
         self.line.dead = True
         self.die()
-        if self._task is not None:
-            (came_to,) = await asyncio.gather(self._task, return_exceptions=True)
-            if isinstance(came_to, Exception):
-                self.crashes.append(f"the operator crashed: {came_to!r}")
-            self._task = None
+        if self._task is None:
+            return
+        await asyncio.wait({self._task}, timeout=_DYING)
+        if not self._task.done():
+            self.crashes.append(f"the operator does not end when it is cancelled: {self._task}")
+        elif not self._task.cancelled() and (error := self._task.exception()) is not None:
+            self.crashes.append(f"the operator crashed: {error!r}")
+        self._task = None
 
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:

@@ -20,7 +20,7 @@ def _fails(name: str, **spec: Any) -> tuple[Step, ...]:
 
 
 def _stops(name: str, succeeded: int = 1) -> tuple[Step, ...]:
-    """The worker was told to stop, and does."""
+    """The worker, which has stored what it has, was told to stop, and does; its pod goes whoever has seen that."""
     said = outcome(succeeded, failure=STOPPED)
     return ends(name, said, exit_code=143, reason="Error", told=True), loses_pod(name)
 
@@ -53,7 +53,14 @@ STORIES: Final = (
     ),
     Scenario(
         "cancelled-while-running",
-        (applies("a"), runs("a"), reports("a", 1), cancels("a", when=Phase.PROCESSING), *_stops("a")),
+        (
+            applies("a"),
+            runs("a"),
+            reports("a", 1),
+            stores("a", outcome(1, failure=STOPPED)),
+            cancels("a", when=Phase.PROCESSING),
+            *_stops("a"),
+        ),
         {"a": Phase.CANCELLED},
     ),
     Scenario(
@@ -62,6 +69,7 @@ STORIES: Final = (
             applies("a", priority="Normal"),
             makes_pod("a"),
             runs("a"),
+            stores("a", outcome(1, failure=STOPPED)),
             cancels_by_annotation("a", when=Phase.PROCESSING),
             *_stops("a"),
         ),
@@ -72,6 +80,7 @@ STORIES: Final = (
         (
             applies("a"),
             runs("a"),
+            stores("a", outcome(2)),
             cancels("a", when=Phase.PROCESSING),
             ends("a", outcome(2), told=True),
             loses_pod("a"),
@@ -126,6 +135,7 @@ STORIES: Final = (
             runs("a"),
             applies("b", after="a"),
             waits("b", "ConcurrencyLimit"),
+            stores("a", outcome(1, failure=STOPPED)),
             suspends("a", when=Phase.PROCESSING),
             *_stops("a"),
             runs("b"),

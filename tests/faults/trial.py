@@ -233,8 +233,11 @@ class Trial:
             await self.rest()
             await self.go_on()
             await self.rest()
-        await self.until(self._over, "an operator acts")
-        await self.rest()
+        leaders: list[Life] = []
+        while not any(life.leads for life in leaders):  # one may lose its lease on its last steps
+            await self.until(self._over, "an operator acts")
+            leaders = [life for life in self._lives if life.leads]
+            await self.rest()
         await clear_away(self.stage, self.world)
         await self.rest()
 
