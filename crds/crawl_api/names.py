@@ -9,10 +9,21 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "CrawlJob"
 PLURAL: Final = "crawljobs"
 
+SCHEDULE_KIND: Final = "ScheduledCrawlJob"
+SCHEDULE_PLURAL: Final = "scheduledcrawljobs"
+
 LABEL_JOB: Final = f"{GROUP}/job"
 LABEL_JOB_UID: Final = f"{GROUP}/job-uid"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
 LABEL_PRIORITY: Final = f"{GROUP}/priority"
+
+LABEL_SCHEDULE: Final = f"{GROUP}/schedule"
+"""On a run: the name of the schedule that made it."""
+LABEL_SCHEDULE_UID: Final = f"{GROUP}/schedule-uid"
+LABEL_EXECUTION: Final = f"{GROUP}/execution"
+"""On a run: its number among the runs of its schedule, from 1; an annotation too."""
+ANNOTATION_SLOT: Final = f"{GROUP}/scheduled-at"
+"""On a run: the time that it was due, in the zone of its schedule."""
 
 ANNOTATION_ASSIGNMENT: Final = f"{GROUP}/assignment"
 """On a worker pod: the JSON of its `Assignment`, which the pod reads as a downward-API file."""
@@ -30,6 +41,10 @@ ANNOTATION_REQUEUE: Final = f"{GROUP}/requeue"
 ANNOTATION_CANCEL: Final = f"{GROUP}/cancel"
 """A person's lever: `true` is `spec.cancel` without a change of the spec, which Git would undo."""
 
+ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
+"""A person's lever on a schedule: each new value makes a run now. On that run: the value. The operator never touches
+the former."""
+
 TOKEN_AUDIENCE: Final = "crawl-operator"  # noqa: S105 - a name, not a secret
 """The audience of the workers' projected tokens: useless on the Kubernetes API, accepted by the operator alone."""
 
@@ -41,4 +56,4 @@ ENV_TERMINATION_LOG: Final = "CRAWL_TERMINATION_LOG"
 ENV_WORK_DIR: Final = "CRAWL_WORK_DIR"
 
 MAX_JOB_NAME: Final = 63
-"""Characters in a job's name: it is also a label value on its pods."""
+"""Characters in a job's name, and in a schedule's: they are also label values on what is made of them."""
