@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from crawl_api.base import SpecModel, Time, Url
 from crawl_api.names import MAX_JOB_NAME
+from crawl_api.worker_options import WorkerOptions
 
 URL_RULE = {
     "rule": "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''",
@@ -217,6 +218,8 @@ class CrawlJobSpec(SpecModel):
     """True ends the job for good; a running worker is stopped first. Finished jobs stay as they are."""
     ttl: Ttl = Ttl()
     """How long the job and its result are kept after the end. It may change at any time."""
+    worker: WorkerOptions = WorkerOptions()
+    """The pod that does the work."""
     metadata: Annotated[dict[str, Any], Field(max_length=64)] = {}
     """Any JSON, for the user's own purposes: returned unchanged, without effect on the crawl."""
 

@@ -16,6 +16,8 @@ LABEL_JOB: Final = f"{GROUP}/job"
 LABEL_JOB_UID: Final = f"{GROUP}/job-uid"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
 LABEL_PRIORITY: Final = f"{GROUP}/priority"
+LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
+"""On a job: the Kueue queue that decides when its batch Jobs run. The name is Kueue's."""
 
 LABEL_SCHEDULE: Final = f"{GROUP}/schedule"
 """On a run: the name of the schedule that made it."""

@@ -72,11 +72,12 @@ def _own_defaults(default: Schema, node: Schema, definitions: dict[str, Schema])
 
 
 def _is_empty_default(node: Schema) -> bool:
-    """Tell defaults that only Python needs: None, and empty texts, lists and maps, which mean the same as absence."""
+    """Tell defaults that only Python needs: None, and what is empty and fills in nothing, which means absence."""
     if "default" not in node:
         return False
     default = node["default"]
-    return default is None or (default in ("", [], {}) and "properties" not in node)
+    fills_in = any("default" in child for child in node.get("properties", {}).values())
+    return default is None or (default in ("", [], {}) and not fills_in)
 
 
 def _any() -> Schema:

@@ -83,7 +83,7 @@ async def run(settings: Settings) -> None:
                     parts.guard.run(),
                     metrics.measure_lag(),
                     # What another leader has written last may not have been seen yet: capacity is counted from it.
-                    elected.run(prepare=parts.guard.fill, lead=parts.look_at_all),
+                    elected.run(prepare=parts.guard.fill, lead=parts.lead),
                 )
             ]
             _log.info("ready")

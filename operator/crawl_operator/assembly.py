@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+from crawl_api.crawljob import Priority
 from crawl_operator.decide.model import JobKey
 from crawl_operator.gauges import expose
 from crawl_operator.health import HealthApi
 from crawl_operator.kube import Kube
 from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
-from crawl_operator.reconciler import Reconciler
+from crawl_operator.reconciler import Reconciler, utc_now
 from crawl_operator.results import ResultStore
 from crawl_operator.settings import Settings
 from crawl_operator.store import Store
@@ -34,8 +35,8 @@ class Assembly:
         self, settings: Settings, kube: Kube, metrics: Metrics | None = None, standby: Callable[[], str] = str
     ) -> None:
         metrics = metrics or Metrics()
-        self.queue: WorkQueue[JobKey] = WorkQueue()
-        self.store = Store(self.queue.add, settings.limits.running)
+        self.queue: WorkQueue[JobKey] = WorkQueue(self._urgent)
+        self.store = Store(self.queue.add, settings.running_limits, utc_now)
         results = ResultStore(
             settings.results.folder,
             max_bytes=settings.results.max_bytes,
@@ -47,7 +48,15 @@ class Assembly:
         self.reports = WorkerApi(self.store, TokenVerifier(kube.read), results, metrics, standby).application()
         expose(metrics, self.store, self.queue, self.guard, standby)
 
-    def look_at_all(self) -> None:
-        """Have every job looked at: one that has ended may be kept no longer."""
+    def lead(self) -> None:
+        """Begin to act, all that exists having been seen: places are given, and every job is looked at.
+
+        One that has ended long ago may be kept no longer.
+        """
+        self.store.places.open()
         for job in self.store.jobs():
             self.queue.add(job.key)
+
+    def _urgent(self, key: JobKey) -> bool:
+        job = self.store.job(key)
+        return job is not None and job.priority is Priority.CRITICAL

@@ -1,13 +1,9 @@
 """Prometheus metrics of what is so at the moment of a scrape, read from where it is known; nothing is walked for it."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 from prometheus_client import Gauge
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from crawl_api.crawljob import Priority
 from crawl_api.status import Phase
@@ -16,9 +12,6 @@ from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
 from crawl_operator.store import Store, WorkerState
 from crawl_operator.watch_guard import KINDS, WatchGuard
-
-UNKNOWN: Final = "Unknown"
-"""The priority of a running job that was deleted while its worker still ends."""
 
 
 def expose(
@@ -33,10 +26,11 @@ def expose(
     for phase in Phase:
         jobs.labels(phase).set_function(partial(store.phases.__getitem__, phase))
     waiting = gauge("jobs_waiting", "Jobs that wait for a place to run.", "priority")
+    running = gauge("jobs_running", "Jobs that hold a place: their worker lives or is being created.", "priority")
     for priority in Priority:
         waiting.labels(priority).set_function(partial(store.places.waiting_of, priority))
-    metrics.registry.register(_Running(store))
-    gauge("places", "Jobs that may run at once (limits.running).").set_function(lambda: store.places.limit)
+        running.labels(priority).set_function(partial(store.places.held_by, priority))
+    gauge("places", "Jobs that may run at once (limits.running).").set_function(lambda: store.places.limits.total)
     workers = gauge("workers", "Worker pods that have not ended.", "state")
     for state in WorkerState:
         workers.labels(state).set_function(partial(store.workers.__getitem__, state))
@@ -50,21 +44,3 @@ def expose(
         watched.labels(kind.plural).set_function(partial(guard.watch_age, kind))
         listed.labels(kind.plural).set_function(partial(guard.relist_age, kind))
     gauge("leader", "1 if this operator may act, 0 if it stands by.").set_function(lambda: 0 if standby() else 1)
-
-
-class _Running(Collector):
-    """Counts those who hold a place; there are never many more than `limits.running`."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        meaning = "Jobs that hold a place: their worker lives or is being created."
-        family = GaugeMetricFamily("crawl_operator_jobs_running", meaning, labels=["priority"])
-        held: Counter[str] = Counter()
-        for key, uid in self._store.places.holders():
-            job = self._store.job(key)
-            held[job.priority if job is not None and job.uid == uid else UNKNOWN] += 1
-        for priority in (*Priority, UNKNOWN):
-            family.add_metric([priority], held[priority])
-        yield family

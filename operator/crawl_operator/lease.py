@@ -58,7 +58,8 @@ class Alone:
         return math.inf
 
     async def run(self, prepare: Callable[[], Awaitable[None]], lead: Callable[[], None]) -> None:
-        """Wait until cancelled."""
+        """Lead from the start, until cancelled."""
+        lead()
         await asyncio.Event().wait()
 
     async def release(self) -> None:

@@ -1,123 +1,178 @@
-"""Places to run: who holds one, who waits for one, and who is to be told when one becomes free.
+"""Places to run: who holds one, who is next, and who waits.
 
-A place is held from just before a job's worker is asked for until the last live worker of that job is gone. What is
-kept here follows from the jobs and children seen, so that a restart counts the same.
+A place is granted to whoever's turn it is, reserved just before the worker is asked for, and held until the last live
+worker of the job is gone. What is kept here follows from the jobs and children seen, so that a restart counts the same.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from operator import itemgetter
 
 from crawl_api.crawljob import Priority
-from crawl_operator.decide.model import Job, JobKey
+from crawl_operator.decide.capacity import CLOSED, GRANTED, Group, RunningLimits, Taken, obstacle, turn
+from crawl_operator.decide.model import Admission, Job, JobKey
 
-Order = tuple[int, datetime, str, str]
+Entry = tuple[datetime, str]
+"""A job in its group's line: since when it may run, and its name."""
 
 
 class Places:
-    """A number of places and the line before them.
+    """A number of places and the lines before them.
 
     Args:
-        limit: places there are.
-        wake: called with the key of a waiting job that may now get a place.
+        limits: how many places there are, and for whom.
+        wake: called with the key of a waiting job that is granted a place.
+        clock: tells the time, from which jobs age.
     """
 
-    def __init__(self, limit: int, wake: Callable[[JobKey], None]) -> None:
-        self.limit = limit
+    def __init__(self, limits: RunningLimits, wake: Callable[[JobKey], None], clock: Callable[[], datetime]) -> None:
+        self.limits = limits
         self._wake = wake
-        self._live: dict[JobKey, frozenset[str]] = {}  # UIDs of jobs of that name with a live worker
+        self._clock = clock
+        self._open = False
+        self._taken = Taken()  # places granted, reserved or held by a live worker
+        self._waiting: dict[JobKey, tuple[Group, Entry]] = {}
+        self._granted: dict[JobKey, Group] = {}  # those of the waiting whose turn has come
+        self._lines: dict[Group, list[Entry]] = {}  # the others, sorted; no line is empty
         self._reserved: dict[JobKey, Job] = {}  # the job whose worker is being created
-        self._held = 0
-        self._line: list[Order] = []  # sorted; the order ends with namespace and name
+        self._live: dict[JobKey, Mapping[str, Priority]] = {}  # by UID, jobs of that name with a live worker
 
     @property
     def held(self) -> int:
-        """How many places are taken."""
-        return self._held
+        """How many places workers hold that live or are being created."""
+        return self._taken.total - len(self._granted)
 
     @property
     def waiting(self) -> int:
         """How many jobs wait."""
-        return len(self._line)
+        return len(self._waiting)
+
+    def held_by(self, priority: Priority) -> int:
+        """Return how many places workers of a class hold."""
+        return self._taken.by_class[priority] - self._granted_to(priority)
 
     def waiting_of(self, priority: Priority) -> int:
-        """Return how many jobs of a priority wait."""
-        start, end = (bisect_left(self._line, rank, key=itemgetter(0)) for rank in (priority.rank, priority.rank + 1))
-        return end - start
+        """Return how many jobs of a class wait."""
+        in_line = sum(len(line) for group, line in self._lines.items() if group.priority is priority)
+        return in_line + self._granted_to(priority)
 
-    def holders(self) -> Iterator[tuple[JobKey, str]]:
-        """Iterate over key and UID of the jobs that hold a place."""
-        for key, uids in self._live.items():
-            for uid in uids:
-                yield key, uid
-        yield from ((key, job.uid) for key, job in self._reserved.items())
-
-    def ahead_of(self, job: Job) -> int:
-        """Return how many waiting jobs are served before this one."""
-        return bisect_left(self._line, job.order)
+    def open(self) -> None:
+        """Grant places from now on, and all that nobody holds afresh: whoever might hold one has been seen."""
+        self._open = True
+        for key in list(self._granted):
+            self._withdraw(key)
+        self._hand_out()
 
     def holds(self, job: Job) -> bool:
-        """Tell whether this very job, not a namesake, holds a place."""
+        """Tell whether this very job, not a namesake, has a worker, or has been asked for one."""
         return job.uid in self._live.get(job.key, ()) or self._is_reserved(job)
 
     def reserved(self, key: JobKey) -> Job | None:
         """Return the job of that name, or a namesake before it, whose worker was asked for and has not been seen."""
         return self._reserved.get(key)
 
+    def admission(self, job: Job) -> Admission:
+        """Put a job in line and tell whether it may run now, or which limit it waits for."""
+        if self.holds(job):
+            return GRANTED
+        self.wait(job)
+        group = _group(job)
+        if job.key not in self._granted:
+            return obstacle(group, self._taken, self.limits) or CLOSED
+        over = obstacle(group, self._taken, self.limits, more=0)
+        if over is None:
+            return GRANTED
+        self._withdraw(job.key)  # workers have come that this operator has not asked for
+        return over
+
     def wait(self, job: Job) -> None:
-        """Put a job in line, unless it stands there."""
-        position = bisect_left(self._line, job.order)
-        if position == len(self._line) or self._line[position] != job.order:
-            insort(self._line, job.order)
+        """Put a job in line, unless it stands there or its turn has come."""
+        place = _group(job), (job.since, job.key.name)
+        if self._waiting.get(job.key) != place:
+            self._drop(job.key)
+            self._waiting[job.key] = place
+            self._line_up(*place)
+            self._hand_out()
 
     def leave(self, job: Job) -> None:
-        """Take a job out of the line; whoever thereby moves within reach of a free place is woken."""
-        position = self._drop(job)
-        free = self.limit - self._held
-        if position is not None and position < free:
-            self._wake_range(free - 1, free)
+        """Take a job out of the line; a place that was granted to it goes to the next."""
+        self._drop(job.key)
+        self._hand_out()
 
     def reserve(self, job: Job) -> None:
-        """Give a job a place before its worker is asked for, so that no place is given twice."""
-        self._drop(job)
+        """Hold a place for a job before its worker is asked for, so that no place is given twice."""
+        self._drop(job.key)
         if not self.holds(job):
             self._reserved[job.key] = job
-            self._held += 1
+            self._taken.add(_group(job), 1)
+        self._hand_out()
 
     def release(self, job: Job) -> None:
         """Take a reserved place back: the worker certainly does not exist."""
         if self._is_reserved(job):
-            del self._reserved[job.key]
-            self._freed(1)
+            self._taken.add(_group(self._reserved.pop(job.key)), -1)
+            self._hand_out()
 
-    def set_live(self, key: JobKey, uids: frozenset[str]) -> None:
-        """Take note which jobs of that name have a live worker; a reservation among them is thereby honoured."""
-        before = len(self._live.get(key, ())) + (key in self._reserved)
-        if uids:
-            self._live[key] = uids
-        else:
-            self._live.pop(key, None)
-        if key in self._reserved and self._reserved[key].uid in uids:
-            del self._reserved[key]
-        after = len(uids) + (key in self._reserved)
-        self._freed(before - after)
+    def set_live(self, key: JobKey, live: Mapping[str, Priority]) -> None:
+        """Take note which jobs of that name (by UID) have a live worker, and of which class.
+
+        A reservation for one of them is thereby honoured.
+        """
+        for priority in self._live.pop(key, {}).values():
+            self._taken.add(Group(priority, key.namespace), -1)
+        for priority in live.values():
+            self._taken.add(Group(priority, key.namespace), 1)
+        if live:
+            self._live[key] = live
+        if key in self._reserved and self._reserved[key].uid in live:
+            self._taken.add(_group(self._reserved.pop(key)), -1)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Grant each free place to the one whose turn it is among those whom no limit holds back."""
+        while self._open and self._lines and self._taken.total < self.limits.total:
+            now = self._clock()
+            turns = (
+                (turn(group, *line[0], now, self.limits.ageing), group)
+                for group, line in self._lines.items()
+                if obstacle(group, self._taken, self.limits) is None
+            )
+            group = min(turns, default=(None, None))[1]
+            if group is None:
+                return
+            key = JobKey(group.namespace, self._lines[group][0][1])
+            self._step_out(group, self._lines[group][0])
+            self._granted[key] = group
+            self._taken.add(group, 1)
+            self._wake(key)
+
+    def _withdraw(self, key: JobKey) -> None:
+        """Put a job back in line whose place was granted and not taken."""
+        self._taken.add(self._granted.pop(key), -1)
+        self._line_up(*self._waiting[key])
+
+    def _drop(self, key: JobKey) -> None:
+        place = self._waiting.pop(key, None)
+        if key in self._granted:
+            self._taken.add(self._granted.pop(key), -1)
+        elif place is not None:
+            self._step_out(*place)
+
+    def _line_up(self, group: Group, entry: Entry) -> None:
+        insort(self._lines.setdefault(group, []), entry)
+
+    def _step_out(self, group: Group, entry: Entry) -> None:
+        line = self._lines[group]
+        del line[bisect_left(line, entry)]
+        if not line:
+            del self._lines[group]
 
     def _is_reserved(self, job: Job) -> bool:
         return job.key in self._reserved and self._reserved[job.key].uid == job.uid
 
-    def _freed(self, count: int) -> None:
-        self._held -= count
-        free = self.limit - self._held
-        self._wake_range(free - count, free)
+    def _granted_to(self, priority: Priority) -> int:
+        return sum(group.priority is priority for group in self._granted.values())
 
-    def _wake_range(self, start: int, end: int) -> None:
-        for _, _, namespace, name in self._line[max(start, 0) : max(end, 0)]:
-            self._wake(JobKey(namespace, name))
 
-    def _drop(self, job: Job) -> int | None:
-        position = bisect_left(self._line, job.order)
-        if position < len(self._line) and self._line[position] == job.order:
-            del self._line[position]
-            return position
-        return None
+def _group(job: Job) -> Group:
+    return Group(job.priority, job.key.namespace)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from crawl_api.base import printable
+from crawl_api.base import Time, printable
 from crawl_api.crawljob import Priority, Ttl
 from crawl_api.names import (
     ANNOTATION_CANCEL,
@@ -14,6 +14,8 @@ from crawl_api.names import (
     LABEL_ATTEMPT,
     LABEL_JOB,
     LABEL_JOB_UID,
+    LABEL_PRIORITY,
+    LABEL_QUEUE,
     WORKER_CONTAINER,
 )
 from crawl_api.status import MAX_REQUEUE, CrawlJobStatus, Phase
@@ -23,6 +25,7 @@ from crawl_operator.decide.retention import KEPT, expiry_of
 
 Json = Mapping[str, Any]
 
+_START_TIME: Final = TypeAdapter[datetime | None](Time | None)
 _NO_TIME: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -34,13 +37,15 @@ def job_of(body: Json, *, whole: bool = False) -> Job:
     annotations = meta.get("annotations") or {}
     marks = {name: value for name, value in annotations.items() if name in OWN}
     requeue = _repeatable(annotations.get(ANNOTATION_REQUEUE, ""))
+    created = _time(meta.get("creationTimestamp")) or _NO_TIME
     settled = not whole and phase.terminal and marks == marks_of(status) and not asks_again(requeue, status)
     return Job(
         key=JobKey(meta["namespace"], meta["name"]),
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
         generation=int(meta.get("generation", 0)),
-        created=_time(meta.get("creationTimestamp")) or _NO_TIME,
+        created=created,
+        since=max(created, _start_time(body) or created),
         priority=Priority((body.get("spec") or {}).get("priority", Priority.NORMAL)),
         phase=phase,
         deleting="deletionTimestamp" in meta,
@@ -49,6 +54,7 @@ def job_of(body: Json, *, whole: bool = False) -> Job:
         requeue=requeue,
         cancel=annotations.get(ANNOTATION_CANCEL, "").lower() == "true",
         marks=marks,
+        queue=(meta.get("labels") or {}).get(LABEL_QUEUE, ""),
         settled=settled,
         expiry=expiry_of(_ttl(body), status) if phase.terminal else KEPT,
     )
@@ -70,6 +76,7 @@ def pod_of(body: Json) -> WorkerPod:
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
         attempt=_attempt(meta),
+        priority=_priority(meta),
         deleting="deletionTimestamp" in meta,
         phase=status.get("phase", "Pending"),
         started=_time(running.get("startedAt") or terminated.get("startedAt")),
@@ -94,7 +101,9 @@ def batch_job_of(body: Json) -> BatchJob:
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
         attempt=_attempt(meta),
+        priority=_priority(meta),
         deleting="deletionTimestamp" in meta,
+        suspended=bool((body.get("spec") or {}).get("suspend")),
         failed_reason=str(failed.get("reason", "Failed")) if failed else "",
         failed_message=str(failed.get("message", "")),
         completed="Complete" in held,
@@ -115,6 +124,13 @@ def _ttl(body: Json) -> Ttl:
         return Ttl.model_validate((body.get("spec") or {}).get("ttl", {}))
     except ValidationError:
         return Ttl()  # the schema refuses such a one
+
+
+def _start_time(body: Json) -> datetime | None:
+    try:
+        return _START_TIME.validate_python((body.get("spec") or {}).get("scheduledAt"))
+    except ValidationError:
+        return None  # the schema refuses such a one
 
 
 def _status(status: Json, phase: Phase) -> CrawlJobStatus:
@@ -143,6 +159,13 @@ def _false_condition(status: Json, kind: str) -> Json:
 def _attempt(meta: Json) -> int:
     text = (meta.get("labels") or {}).get(LABEL_ATTEMPT, "1")
     return int(text) if text.isdecimal() else 1
+
+
+def _priority(meta: Json) -> Priority:
+    try:
+        return Priority((meta.get("labels") or {}).get(LABEL_PRIORITY, ""))
+    except ValueError:
+        return Priority.NORMAL  # changed by hand: counted somewhere all the same
 
 
 def _time(text: str | None) -> datetime | None:

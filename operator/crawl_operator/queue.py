@@ -1,8 +1,12 @@
-"""The work queue: each key at most once in hand, re-added keys looked at again, failing keys after a growing pause."""
+"""The work queue: each key at most once in hand, re-added keys looked at again, failing keys after a growing pause.
+
+Urgent keys are handed out first: a Critical job does not wait until thousands of others have been looked at.
+"""
 
 import asyncio
 import random
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K")
@@ -12,11 +16,17 @@ _LAST_BACKOFF: Final = 60.0
 
 
 class WorkQueue(Generic[K]):
-    """A queue of keys. A key that is added while it is in hand is handed out again afterwards, never in parallel."""
+    """A queue of keys. A key that is added while it is in hand is handed out again afterwards, never in parallel.
 
-    def __init__(self) -> None:
+    Args:
+        urgent: tells, when a key is added, whether it goes before those that are not.
+    """
+
+    def __init__(self, urgent: Callable[[K], bool] = lambda _: False) -> None:
         self._loop = asyncio.get_running_loop()
-        self._ready: OrderedDict[K, float] = OrderedDict()  # key → since when
+        self._urgent = urgent
+        self._first: OrderedDict[K, float] = OrderedDict()  # urgent key → since when
+        self._ready: OrderedDict[K, float] = OrderedDict()  # likewise the others
         self._in_hand: dict[K, float] = {}
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -29,8 +39,8 @@ class WorkQueue(Generic[K]):
             timer.cancel()
         if key in self._in_hand:
             self._again.add(key)
-        elif key not in self._ready:
-            self._ready[key] = self._loop.time()
+        elif not self._is_ready(key):
+            (self._first if self._urgent(key) else self._ready)[key] = self._loop.time()
             self._wake_one()
 
     def add_after(self, key: K, delay: float) -> None:
@@ -44,19 +54,19 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """Take the next key; `done` or `failed` must follow."""
-        while not self._ready:
+        while not len(self):
             waiter = self._loop.create_future()
             self._waiters.append(waiter)
             try:
                 await waiter
             except asyncio.CancelledError:
-                if self._ready and not waiter.cancelled():
+                if len(self) and not waiter.cancelled():
                     self._wake_one()  # it had been woken, and passes that on
                 raise
             finally:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
-        key, _ = self._ready.popitem(last=False)
+        key, _ = (self._first or self._ready).popitem(last=False)
         self._in_hand[key] = self._loop.time()
         return key
 
@@ -71,20 +81,21 @@ class WorkQueue(Generic[K]):
         pause = min(_FIRST_BACKOFF * 2.0 ** min(count - 1, 20), _LAST_BACKOFF)
         pause = max(pause * random.uniform(1, 1.2), at_least)  # noqa: S311 - spreads load, guards nothing
         self._give_back(key)
-        if key not in self._ready:
+        if not self._is_ready(key):
             self.add_after(key, pause)
         return pause
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return len(self._first) + len(self._ready)
 
     def oldest_age(self) -> float:
         """Return for how many seconds the longest-waiting key waits, or the longest-held one is held."""
         now = self._loop.time()
-        since = min(self._in_hand.values(), default=now)
-        if self._ready:
-            since = min(since, next(iter(self._ready.values())))
-        return now - since
+        heads = (next(iter(ready.values()), now) for ready in (self._first, self._ready))
+        return now - min(*heads, min(self._in_hand.values(), default=now))
+
+    def _is_ready(self, key: K) -> bool:
+        return key in self._first or key in self._ready
 
     def _due(self, key: K) -> None:
         self._timers.pop(key, None)

@@ -3,56 +3,42 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from crawl_api.crawljob import CrawlJobSpec
-from crawl_api.names import ANNOTATION_DEAD_LETTER, LABEL_JOB_UID
-from crawl_api.status import CrawlJobStatus, Execution, Phase
-from crawl_operator import events
-from crawl_operator.decide.capacity import admit
+from crawl_api.names import LABEL_JOB_UID
+from crawl_api.status import Phase
+from crawl_operator.actor import Actor, WorkerRefusedError, put_child
+from crawl_operator.decide.capacity import CLOSED
 from crawl_operator.decide.crawljob import decide, newest
 from crawl_operator.decide.dependencies import cycle_through
 from crawl_operator.decide.model import (
     Admission,
     BatchJob,
-    Child,
-    DeleteJob,
     Job,
     JobKey,
-    Mark,
     Observation,
-    Plan,
-    RecordEvent,
-    RemoveResults,
     StartWorker,
-    StopWorker,
     WorkerPod,
 )
 from crawl_operator.kube import (
     BATCH_JOBS,
     CRAWLJOBS,
     PODS,
-    AlreadyExistsError,
     ConflictError,
     Kube,
     KubeError,
     NotFoundError,
     NotLeadingError,
-    Object,
-    RefusedError,
-    Resource,
 )
 from crawl_operator.metrics import Metrics
-from crawl_operator.patch import merge_patch
-from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of
+from crawl_operator.projection import job_of
 from crawl_operator.queue import WorkQueue
 from crawl_operator.results import ResultStore
 from crawl_operator.settings import Settings
 from crawl_operator.store import Store
-from crawl_operator.workloads import build_child
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +72,7 @@ class Reconciler:
         self._policy = settings.policy
         self._clock = clock
         self._metrics = metrics or Metrics()
+        self._actor = Actor(store, kube, results, settings, clock, self._metrics)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -136,10 +123,22 @@ class Reconciler:
         observation = Observation(job) if job.phase.terminal else await self._observe(job)
         plan = decide(observation, self._policy, now)
         _log.debug("%s: %s", key, plan)
-        requeue_after = await self._act(observation, plan)
+        try:
+            await self._actor.carry_out(job, plan)
+        except WorkerRefusedError as error:
+            await self._say_refused(replace(observation, refusal=str(error)))
+            raise
         if not plan.in_line and not any(isinstance(action, StartWorker) for action in plan.actions):
             self._store.places.leave(job)  # it waits for something else than a place, and must not hold up others
-        return requeue_after
+        return plan.requeue_after
+
+    async def _say_refused(self, observation: Observation) -> None:
+        """The cluster takes no worker for this job: say why, and leave its place to others until the next try."""
+        job = observation.job
+        try:
+            await self._actor.carry_out(job, decide(observation, self._policy, self._clock()))
+        finally:
+            self._store.places.leave(job)
 
     async def _settle_reservation(self, key: JobKey, job: Job | None) -> None:
         """Give back the place of a job that was asked for a worker without an answer, and will not be asked again."""
@@ -177,92 +176,21 @@ class Reconciler:
             batch_jobs=batch_jobs,
             report=self._store.report(job),
             outcome=await self._results.outcome(job.key, job.uid, worker) if worker else None,
-            admission=self._admission(job),
+            admission=self._admission(job, pods, batch_jobs),
             dependencies=self._store.dependencies(job),
             cycle=cycle_through(job.key.name, lambda name: self._store.dependents.waits_for(job.key.namespace, name)),
         )
+
+    def _admission(self, job: Job, pods: tuple[WorkerPod, ...], batch_jobs: tuple[BatchJob, ...]) -> Admission:
+        if pods or batch_jobs or job.phase is Phase.PROCESSING:
+            return CLOSED  # it has its place, or has just lost its worker
+        return self._store.places.admission(job)
 
     def _children(self, job: Job) -> tuple[tuple[WorkerPod, ...], tuple[BatchJob, ...]]:
         """Return the children of the attempt that is not over."""
         pods, batch_jobs = self._store.children(job)
         over = job.attempts_over
         return tuple(pod for pod in pods if pod.attempt > over), tuple(job for job in batch_jobs if job.attempt > over)
-
-    def _admission(self, job: Job) -> Admission:
-        places = self._store.places
-        if places.holds(job):
-            return Admission(granted=True)  # an earlier try to start its worker was not answered
-        return admit(running=places.held, limit=places.limit, ahead=places.ahead_of(job))
-
-    async def _act(self, observation: Observation, plan: Plan) -> float | None:
-        job = observation.job
-        if RemoveResults() in plan.actions:
-            await self._results.remove(job.key, job.uid)  # before the status says so: a crash in between is mended
-        if plan.status is not None:
-            await self._write_status(job, plan.status)
-        for action in plan.actions:
-            match action:
-                case StartWorker():
-                    await self._start_worker(observation, action)
-                case StopWorker():
-                    await self._stop_worker(job, action.child)
-                case Mark():
-                    await self._mark(job, action.marks)
-                case DeleteJob():
-                    await self._delete_job(job)
-                case RemoveResults():
-                    pass  # done before the status was written
-                case RecordEvent():
-                    await events.post(self._kube, job, action, self._clock())
-        return plan.requeue_after
-
-    async def _write_status(self, job: Job, status: CrawlJobStatus) -> None:
-        patch = merge_patch(_wire(job.status), _wire(status))
-        try:
-            body = await self._kube.patch_status(CRAWLJOBS, job.key.namespace, job.key.name, job.version, patch)
-        except ConflictError:
-            await self._read_again(job)
-            raise
-        except NotFoundError:
-            self._store.remove_job(job.key, job.uid)
-            return
-        self._store.put_job(job_of(body))
-        self._metrics.status_written(job, status)
-        if status.phase is not job.phase:
-            _log.info("%s: %s → %s", job.key, job.phase, status.phase)
-
-    async def _mark(self, job: Job, marks: Mapping[str, str]) -> None:
-        """Make these the operator's annotations on the job; the dead-letter one is a label too, for selectors."""
-        current = self._store.job(job.key)
-        if current is None or current.uid != job.uid:
-            return
-        annotations = dict.fromkeys(current.marks.keys() - marks.keys()) | dict(marks)
-        metadata: Object = {"annotations": annotations}
-        if ANNOTATION_DEAD_LETTER in annotations:
-            metadata["labels"] = {ANNOTATION_DEAD_LETTER: annotations[ANNOTATION_DEAD_LETTER]}
-        try:
-            body = await self._kube.patch_metadata(
-                CRAWLJOBS, job.key.namespace, job.key.name, current.version, metadata
-            )
-        except ConflictError:
-            await self._read_again(job)
-            raise
-        except NotFoundError:
-            self._store.remove_job(job.key, job.uid)
-            return
-        self._store.put_job(job_of(body))
-
-    async def _delete_job(self, job: Job) -> None:
-        key = job.key
-        try:
-            await self._kube.delete(CRAWLJOBS, key.namespace, key.name, job.uid, version=job.version)
-        except NotFoundError:
-            self._store.remove_job(key, job.uid)
-        except ConflictError:
-            await self._read_again(job)
-            raise
-        else:
-            _log.info("%s: deleted, its time is over", key)
 
     async def _whole(self, job: Job) -> Job | None:
         """Read a job of which only a trace is kept; None if it is gone."""
@@ -275,65 +203,7 @@ class Reconciler:
             return None
         return found
 
-    async def _stop_worker(self, job: Job, child: Child) -> None:
-        resource = PODS if isinstance(child, WorkerPod) else BATCH_JOBS
-        try:
-            await self._kube.delete(resource, job.key.namespace, child.name, child.uid)
-        except (NotFoundError, ConflictError):
-            self._store.remove_child(job.key, child.uid)
-        else:
-            _log.info("%s: %s is being ended", job.key, child.name)
-
-    async def _start_worker(self, observation: Observation, action: StartWorker) -> None:
-        """Create an attempt's child, or adopt the one that an earlier, unanswered try has made."""
-        job = observation.job
-        resource = BATCH_JOBS if action.execution is Execution.JOB else PODS
-        spec = CrawlJobSpec.model_validate(job.spec)
-        child = build_child(job, spec, action.attempt, action.execution, self._settings)
-        self._store.places.reserve(job)
-        try:
-            body = await self._kube.create(resource, job.key.namespace, child)
-        except AlreadyExistsError:
-            body = await self._kube.get(resource, job.key.namespace, child["metadata"]["name"])
-            owner = owner_of(body)
-            if owner is None or owner[1] != job.uid:
-                await self._say_refused(
-                    observation, f"{child['metadata']['name']} exists and belongs to something else"
-                )
-                raise
-        except NotLeadingError:
-            self._store.return_place(job)
-            raise
-        except RefusedError as error:
-            await self._say_refused(observation, str(error))
-            raise
-        self._put_child(resource, body)
-        _log.info("%s: %s %s created", job.key, child["kind"], child["metadata"]["name"])
-
-    async def _say_refused(self, observation: Observation, why: str) -> None:
-        """The cluster takes no worker for this job: give its place to others, say why, and try again later."""
-        self._store.places.release(observation.job)
-        refused = replace(observation, refusal=why)
-        await self._act(refused, decide(refused, self._policy, self._clock()))
-
     async def _look_for_children(self, job: Job) -> None:
         for resource in (PODS, BATCH_JOBS):
             async for body in self._kube.list(resource, job.key.namespace, selector=f"{LABEL_JOB_UID}={job.uid}"):
-                self._put_child(resource, body)
-
-    async def _read_again(self, job: Job) -> None:
-        try:
-            body = await self._kube.get(CRAWLJOBS, job.key.namespace, job.key.name)
-        except NotFoundError:
-            self._store.remove_job(job.key, job.uid)
-        else:
-            self._store.put_job(job_of(body))
-
-    def _put_child(self, resource: Resource, body: Object) -> None:
-        owner = owner_of(body)
-        if owner is not None:
-            self._store.put_child(*owner, pod_of(body) if resource is PODS else batch_job_of(body))
-
-
-def _wire(status: CrawlJobStatus) -> dict[str, Any]:
-    return status.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+                put_child(self._store, resource, body)

@@ -17,6 +17,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from crawl_api.crawljob import URLS_CEILING, Priority
 from crawl_api.status import Execution
+from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.model import ClassPolicy, Policy
 
 ENV_PREFIX: Final = "CRAWL_OPERATOR_"
@@ -39,6 +40,7 @@ def _short_enough(folder: Path) -> Path:
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Network = Annotated[str, AfterValidator(_network)]
+Places = Annotated[int, Field(ge=1, le=10000)]
 
 
 class ConfigurationError(Exception):
@@ -78,6 +80,8 @@ class Worker(_Group):
     """What the worker pods are made of."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)] = "crawl-worker:latest"
+    allowed_images: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = ()
+    """Images that jobs may ask for by `spec.worker.image`; `*` stands for any text: `registry.example.org/crawls/*`."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     service_account: str = "default"
     """Needs no rights: workers never talk to the Kubernetes API."""
@@ -107,8 +111,14 @@ class Results(_Group):
 class Limits(_Group):
     """What may be asked for, and how much of it happens at once."""
 
-    running: Annotated[int, Field(ge=1, le=10000)] = 4
+    running: Places = 4
     """Jobs that run at once."""
+    running_per_namespace: Places | None = None
+    """Jobs that run at once in each namespace; unset: as many as in all."""
+    running_in: Mapping[DnsLabel, Places] = {}
+    """Namespaces that have another limit: name to number."""
+    ageing_seconds: Annotated[float, Field(ge=1)] = 600
+    """A waiting job is served one class higher, up to High, each time it has waited this long."""
     urls_per_job: Annotated[int, Field(ge=1, le=URLS_CEILING)] = 50
     """URLs in one batch."""
     concurrency: Annotated[int, Field(ge=1, le=100)] = 10
@@ -125,8 +135,11 @@ class Retention(_Group):
 class PriorityClass(_Group):
     """How jobs of one priority run."""
 
-    execution: Execution
-    """`Pod` starts soonest; `Job` is visible to batch tools and survives disruptions by itself."""
+    execution: Execution | None = None
+    """`Pod` starts soonest; `Job` is visible to batch tools and survives disruptions by itself. Unset: Critical and
+    High run as Pods, Normal and Low as batch Jobs."""
+    running: Places | None = None
+    """Jobs of this priority that run at once; unset: as many as in all. A limit on Low keeps places for the others."""
     priority_class_name: str = ""
     """The Kubernetes PriorityClass of the worker pods; empty for the cluster's default."""
     resources: Mapping[str, Any] | None = None
@@ -169,14 +182,6 @@ class Leadership(_Group):
         return self
 
 
-_DEFAULT_CLASSES: Final = {
-    Priority.CRITICAL: PriorityClass(execution=Execution.POD),
-    Priority.HIGH: PriorityClass(execution=Execution.POD),
-    Priority.NORMAL: PriorityClass(execution=Execution.JOB),
-    Priority.LOW: PriorityClass(execution=Execution.JOB),
-}
-
-
 class Settings(BaseSettings):
     """All settings of the operator."""
 
@@ -198,7 +203,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     retention: Retention = Retention()
     classes: Mapping[Priority, PriorityClass] = {}
-    """Priorities left out keep their default: Critical and High run as Pods, Normal and Low as batch Jobs."""
+    """By priority, as much as shall differ from the defaults."""
     reconcile: Reconcile = Reconcile()
     leadership: Leadership = Leadership()
 
@@ -233,16 +238,33 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"environment: {error}") from None
 
     def class_of(self, priority: Priority) -> PriorityClass:
-        """Return how jobs of a priority run."""
-        return self.classes.get(priority, _DEFAULT_CLASSES[priority])
+        """Return what is configured for jobs of a priority."""
+        return self.classes.get(priority, PriorityClass())
+
+    def execution_of(self, priority: Priority) -> Execution:
+        """Return what runs the jobs of a priority."""
+        default = Execution.POD if priority in {Priority.CRITICAL, Priority.HIGH} else Execution.JOB
+        return self.class_of(priority).execution or default
+
+    @property
+    def running_limits(self) -> RunningLimits:
+        """How many jobs may run at once, and of which kind."""
+        of_class = {priority: self.class_of(priority).running for priority in Priority}
+        return RunningLimits(
+            total=self.limits.running,
+            of_class={priority: limit for priority, limit in of_class.items() if limit is not None},
+            of_namespace=self.limits.running_in,
+            per_namespace=self.limits.running_per_namespace,
+            ageing=self.limits.ageing_seconds,
+        )
 
     @property
     def policy(self) -> Policy:
         """The part of the settings that decisions depend on."""
         return Policy(
-            classes={priority: ClassPolicy(self.class_of(priority).execution) for priority in Priority},
-            running_limit=self.limits.running,
+            classes={priority: ClassPolicy(self.execution_of(priority)) for priority in Priority},
             max_urls=self.limits.urls_per_job,
+            images=(self.worker.image, *self.worker.allowed_images),
             progress_interval=self.reconcile.progress_interval_seconds,
             delete_jobs=self.retention.delete_jobs,
             patience=self.reconcile.patience_seconds,

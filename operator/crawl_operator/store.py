@@ -6,11 +6,13 @@ versions of an object the later wins; what was seen deleted does not come back.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from crawl_api.status import Phase
 from crawl_api.worker_protocol import ProgressReport
+from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.model import BatchJob, Child, Job, JobKey, WorkerPod
 from crawl_operator.dependents import Dependents
 from crawl_operator.places import Places
@@ -31,7 +33,8 @@ class Store:
 
     Args:
         changed: called with the key of a job whenever something about it is new.
-        limit: jobs that may run at once.
+        limits: how many jobs may run at once.
+        clock: tells the time.
 
     Attributes:
         places: who runs and who waits.
@@ -39,9 +42,9 @@ class Store:
         workers: how many pods live, by state, counted likewise.
     """
 
-    def __init__(self, changed: Callable[[JobKey], None], limit: int) -> None:
+    def __init__(self, changed: Callable[[JobKey], None], limits: RunningLimits, clock: Callable[[], datetime]) -> None:
         self._changed = changed
-        self.places = Places(limit, changed)
+        self.places = Places(limits, changed, clock)
         self.dependents = Dependents(changed)
         self.phases: Counter[Phase] = Counter()
         self.workers: Counter[WorkerState] = Counter()
@@ -110,8 +113,6 @@ class Store:
         self.phases[job.phase] += 1
         if before is not None:
             self.phases[before.phase] -= 1
-        if before is not None and before.order != job.order:
-            self.places.leave(before)
         self._line_up(job)
         if job.phase.terminal:
             self._reports.pop(job.uid, None)
@@ -192,11 +193,11 @@ class Store:
         # The pod of a batch Job may end a moment before the Job itself does: the pod tells.
         pods = {(uid, child.attempt) for uid, child in siblings if isinstance(child, WorkerPod)}
         live = {
-            uid
+            uid: child.priority
             for uid, child in siblings
             if not child.ended and (isinstance(child, WorkerPod) or (uid, child.attempt) not in pods)
         }
-        self.places.set_live(key, frozenset(live))
+        self.places.set_live(key, live)
         if job := self._jobs.get(key):
             self._line_up(job)
 

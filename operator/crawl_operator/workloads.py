@@ -4,6 +4,7 @@ import hashlib
 from base64 import b32encode
 from typing import Any, Final
 
+from crawl_api.base import SpecModel
 from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.names import (
     ANNOTATION_ASSIGNMENT,
@@ -17,6 +18,7 @@ from crawl_api.names import (
     LABEL_JOB,
     LABEL_JOB_UID,
     LABEL_PRIORITY,
+    LABEL_QUEUE,
     TOKEN_AUDIENCE,
     WORKER_CONTAINER,
 )
@@ -51,10 +53,11 @@ def child_name(job: Job, attempt: int) -> str:
 
 def build_child(job: Job, spec: CrawlJobSpec, attempt: int, execution: Execution, settings: Settings) -> Object:
     """Return the object that runs an attempt."""
+    labels = _labels(job, spec, attempt)
     metadata = {
         "name": child_name(job, attempt),
         "namespace": job.key.namespace,
-        "labels": _labels(job, spec, attempt),
+        "labels": labels,
         "ownerReferences": [_owner(job)],
     }
     annotations = {ANNOTATION_ASSIGNMENT: _assignment(job, spec, attempt, settings)}
@@ -69,11 +72,11 @@ def build_child(job: Job, spec: CrawlJobSpec, attempt: int, execution: Execution
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata,
+        "metadata": metadata | {"labels": labels | ({LABEL_QUEUE: job.queue} if job.queue else {})},
         "spec": {
             "backoffLimit": 0,  # retries are the operator's
             "template": {
-                "metadata": {"labels": metadata["labels"], "annotations": annotations},
+                "metadata": {"labels": labels, "annotations": annotations},
                 "spec": pod_spec,
             },
         },
@@ -141,7 +144,7 @@ def _pod_spec(spec: CrawlJobSpec, settings: Settings) -> Object:
             "fsGroup": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(settings, policy.resources or settings.worker.resources)],
+        "containers": [_container(spec, settings)],
         "volumes": [
             {"name": "work", "emptyDir": {"sizeLimit": settings.worker.work_dir_size}},
             {"name": "input", "projected": {"sources": [_token(), _job_file()]}},
@@ -149,10 +152,16 @@ def _pod_spec(spec: CrawlJobSpec, settings: Settings) -> Object:
     }
     if policy.priority_class_name:
         pod["priorityClassName"] = policy.priority_class_name
+    if spec.worker.node_selector:
+        pod["nodeSelector"] = spec.worker.node_selector
+    if spec.worker.tolerations:
+        pod["tolerations"] = [_wire(each) for each in spec.worker.tolerations]
     return pod
 
 
-def _container(settings: Settings, resources: Any) -> Object:
+def _container(spec: CrawlJobSpec, settings: Settings) -> Object:
+    chosen = spec.worker.resources
+    configured = settings.class_of(spec.priority).resources or settings.worker.resources
     environment = {
         ENV_ASSIGNMENT_FILE: f"{_INPUT_DIR}/assignment.json",
         ENV_TOKEN_FILE: f"{_INPUT_DIR}/token",
@@ -163,10 +172,10 @@ def _container(settings: Settings, resources: Any) -> Object:
     }
     return {
         "name": WORKER_CONTAINER,
-        "image": settings.worker.image,
+        "image": spec.worker.image or settings.worker.image,
         "imagePullPolicy": settings.worker.image_pull_policy,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
-        "resources": resources,
+        "resources": configured if chosen is None else _wire(chosen),
         "terminationMessagePath": _TERMINATION_LOG,
         "terminationMessagePolicy": "File",
         "securityContext": {
@@ -179,6 +188,10 @@ def _container(settings: Settings, resources: Any) -> Object:
             {"name": "input", "mountPath": _INPUT_DIR, "readOnly": True},
         ],
     }
+
+
+def _wire(part: SpecModel) -> Object:
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _token() -> Object:

@@ -31,6 +31,10 @@ def fetch(**options: Any) -> Object:
     return SINGLE | {"fetch": options}
 
 
+def worker(**options: Any) -> Object:
+    return SINGLE | {"worker": options}
+
+
 def retry(**options: Any) -> Object:
     return SINGLE | {"retry": options}
 
@@ -129,6 +133,22 @@ BAD: dict[str, tuple[Any, str, str]] = {
     "a start on no day": (SINGLE | {"scheduledAt": "2026-02-30T00:00:00Z"}, "spec.scheduledAt", "date-time"),
     "perhaps suspended": (SINGLE | {"suspend": "yes"}, "spec.suspend", "must be of type boolean"),
     "cancelled in words": (SINGLE | {"cancel": "true"}, "spec.cancel", "must be of type boolean"),
+    "image of two words": (worker(image="a b"), "spec.worker.image", "should match"),
+    "much memory": (
+        worker(resources={"limits": {"memory": "much"}}),
+        "spec.worker.resources.limits.memory",
+        "should match",
+    ),
+    "a GPU": (worker(resources={"limits": {"gpu": "1"}}), "spec.worker.resources.limits.gpu", "unknown field"),
+    "node label with a space": (worker(nodeSelector={"a b": "c"}), "spec.worker.nodeSelector", "must be label names"),
+    "node label of two words": (worker(nodeSelector={"a": "b c"}), "spec.worker.nodeSelector.a", "should match"),
+    "toleration of nothing": (worker(tolerations=[{}]), "spec.worker.tolerations[0]", "Equal needs a key"),
+    "toleration of all values and one": (
+        worker(tolerations=[{"operator": "Exists", "value": "a"}]),
+        "spec.worker.tolerations[0]",
+        "Exists takes no value",
+    ),
+    "raw pod spec": (worker(hostNetwork=True), "spec.worker.hostNetwork", "unknown field"),
     "too much metadata": (
         SINGLE | {"metadata": {str(number): number for number in range(65)}},
         "spec.metadata",
@@ -327,6 +347,7 @@ def test_metadata_goes_through_kubectl(api: ApiServer, flag: str) -> None:
         ("timeoutSeconds", {"timeoutSeconds": 299}),
         ("retry", {"retry": {"maxAttempts": 4}}),
         ("scheduledAt", {"scheduledAt": "2030-01-01T00:00:00Z"}),
+        ("worker", {"worker": {"nodeSelector": {"disk": "fast"}}}),
     ],
     ids=str,
 )

@@ -254,7 +254,7 @@ def test_what_is_left_out_is_filled_in(api: ApiServer) -> None:
         "concurrencyPolicy": "Allow",
         "successfulJobsHistoryLimit": 3,
         "failedJobsHistoryLimit": 1,
-        "jobTemplate": {"metadata": {}},
+        "jobTemplate": {},
     }
     assert CrawlJobSpec.model_validate(job) == CrawlJobSpec.model_validate(SINGLE)
     assert (job["priority"], job["retry"]["maxAttempts"]) == ("Normal", 3)

@@ -148,34 +148,6 @@ def test_a_worker_pod_deleted_by_force_is_replaced(jobs: Jobs, operator: Operato
     assert not second.get("retryCount")
 
 
-def test_no_more_jobs_run_at_once_than_configured_and_the_others_say_why(
-    cluster: LocalCluster, jobs: Jobs, tmp_path: Path
-) -> None:
-    """Two places: the third job waits with a reason, the most urgent of those waiting goes first."""
-    limits: dict[str, Any] = {"limits": {"running": 2}, "reconcile": {"patienceSeconds": 0.2}}
-    with (
-        DemoSite(delays={"/slow": 4}) as site,
-        OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace], **limits),
-    ):
-        for name in ("first", "second"):
-            jobs.apply(name, single={"url": site.base_url + "/slow"}, priority="High")
-            jobs.running(name)
-        for name in ("Low", "Normal", "High", "Critical"):
-            jobs.apply(name.lower(), single={"url": site.url(PATHS[0])}, priority=name)
-        waiting = ("low", "normal", "high", "critical")
-        wait_until(
-            lambda: all(condition(jobs.status(name), "Scheduled").get("reason") for name in waiting), "all say why", 5
-        )
-        for name in waiting:
-            scheduled = condition(jobs.status(name), "Scheduled")
-            assert (scheduled["status"], scheduled["reason"]) == ("False", "ConcurrencyLimit")
-            assert "2 jobs may run at once" in scheduled["message"]
-        assert len(jobs.pods()) == 2
-        ended = {name: jobs.finished(name) for name in waiting}
-    started = [ended[name]["startedAt"] for name in ("critical", "high", "normal", "low")]
-    assert started == sorted(started)
-
-
 def test_a_happy_job_costs_three_writes_besides_progress(cluster: LocalCluster, jobs: Jobs, tmp_path: Path) -> None:
     """Its child, Processing, the end: counted on the wire."""
     with (

@@ -1,5 +1,6 @@
 """Values that the operator's tests are made of: jobs, workers and what they say, filled in but for the point."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from crawl_api.crawljob import Priority
 from crawl_api.status import Cause, Condition, ConditionType, CrawlJobStatus, Execution, JobError, Phase
 from crawl_api.worker_protocol import AttemptFailure, Outcome
+from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.marks import asks_again, marks_of
 from crawl_operator.decide.model import (
     BatchJob,
@@ -21,6 +23,7 @@ from crawl_operator.decide.model import (
     StopWorker,
     WorkerPod,
 )
+from crawl_operator.store import Store
 
 NOW = datetime(2026, 3, 1, 12, 0, 10, 250_000, tzinfo=UTC)
 CREATED = NOW - timedelta(seconds=10, microseconds=250_000)
@@ -35,12 +38,19 @@ POLICY = Policy(
         Priority.NORMAL: ClassPolicy(Execution.JOB),
         Priority.LOW: ClassPolicy(Execution.JOB),
     },
-    running_limit=4,
     max_urls=50,
+    images=("crawl-worker:latest", "example.org/crawls/*"),
     progress_interval=2,
     delete_jobs=True,
     patience=2,
 )
+
+
+def open_store(changed: Callable[[JobKey], None] = lambda _: None, running: int = 4) -> Store:
+    """Make a store that has seen everything there is, nothing, and so may grant places."""
+    store = Store(changed, RunningLimits(running), lambda: NOW)
+    store.places.open()
+    return store
 
 
 def batch_of(number: int) -> dict[str, Any]:
@@ -70,6 +80,7 @@ def make_job(
         version=version,
         generation=generation,
         created=created,
+        since=created,
         priority=priority,
         phase=status.phase,
         deleting=deleting,
@@ -87,6 +98,7 @@ def make_pod(name: str = "news-abc-1", **changes: Any) -> WorkerPod:
         "uid": f"uid-of-{name}",
         "version": 20,
         "attempt": 1,
+        "priority": Priority.NORMAL,
         "deleting": False,
         "phase": "Pending",
     }
@@ -111,7 +123,14 @@ def ended_pod(name: str = "news-abc-1", outcome: Outcome | None = None, **change
 
 
 def make_batch_job(name: str = "news-abc-1", **changes: Any) -> BatchJob:
-    values: dict[str, Any] = {"name": name, "uid": f"uid-of-job-{name}", "version": 15, "attempt": 1, "deleting": False}
+    values: dict[str, Any] = {
+        "name": name,
+        "uid": f"uid-of-job-{name}",
+        "version": 15,
+        "attempt": 1,
+        "priority": Priority.NORMAL,
+        "deleting": False,
+    }
     return BatchJob(**(values | changes))
 
 

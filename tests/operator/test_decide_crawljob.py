@@ -9,6 +9,7 @@ from operator_cases import (
     CREATED,
     NOW,
     POLICY,
+    SINGLE,
     STARTED,
     batch_of,
     carried_out,
@@ -208,6 +209,17 @@ def test_a_worker_on_its_way_is_not_a_hold(word: str) -> None:
     assert decide(Observation(make_job(), pods=(make_pod(hold_reason=word),)), POLICY, NOW) == NOTHING
 
 
+def test_a_batch_job_that_a_queue_holds_is_said_once() -> None:
+    held = make_batch_job(suspended=True)
+    observation = Observation(replace(make_job(), queue="crawls"), batch_jobs=(held,))
+    plan = decide(observation, POLICY, NOW)
+    scheduled = condition_of(status_of(plan), ConditionType.SCHEDULED)
+    assert (scheduled.status, scheduled.reason) == ("False", "WorkerSuspended")
+    assert scheduled.message == f"the batch Job {held.name} is suspended; it waits for its queue, crawls"
+    assert plan.actions == (RecordEvent("WorkerSuspended", scheduled.message),)
+    assert decide(carried_out(observation, plan), POLICY, NOW) == NOTHING
+
+
 def test_a_refused_worker_is_said_once() -> None:
     words = "POST pods: 403 exceeded quota: pods=5"
     observation = Observation(make_job(), admission=GRANTED, refusal=words)
@@ -232,6 +244,37 @@ def test_the_configured_batch_size_is_kept_to_the_url(number: int, refused: bool
             assert part in status.last_error, "it names field, limit and fix"
     else:
         assert plan.actions == (StartWorker(1, Execution.JOB),)
+
+
+@pytest.mark.parametrize(
+    ("image", "refused"),
+    [
+        ("", False),
+        ("crawl-worker:latest", False),
+        ("example.org/crawls/prices:3", False),
+        ("example.org/crawls/team/prices@sha256:0a", False),
+        ("example.org/others/prices:3", True),
+        ("crawl-worker:latest2", True),
+        ("docker.io/example.org/crawls/prices:3", True),
+    ],
+)
+def test_only_images_that_are_allowed_are_run(image: str, *, refused: bool) -> None:
+    observation = Observation(make_job(spec=SINGLE | {"worker": {"image": image}}), admission=GRANTED)
+    plan = decide(observation, POLICY, NOW)
+    assert (plan.status is not None) is refused
+    if refused:
+        status = status_of(plan)
+        assert status.phase is Phase.FAILED
+        assert condition_of(status, ConditionType.STALLED).reason == "InvalidSpec"
+        for part in ("spec.worker.image", image, "worker.allowedImages", "example.org/crawls/*", "leave it empty"):
+            assert part in status.last_error, "it names field, limit and fix"
+
+
+def test_all_that_configuration_forbids_is_said_at_once() -> None:
+    spec = batch_of(51) | {"worker": {"image": "evil"}}
+    status = status_of(decide(Observation(make_job(spec=spec), admission=GRANTED), POLICY, NOW))
+    assert [error.code for error in status.errors] == ["InvalidSpec"] * 2
+    assert [error.message.partition(":")[0] for error in status.errors] == ["spec.batch.urls", "spec.worker.image"]
 
 
 def test_a_spec_too_large_for_an_annotation_is_refused() -> None:

@@ -4,9 +4,7 @@ import random
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import pytest
-from hypothesis import Phase as Generation
-from hypothesis import find, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from operator_cases import (
     CREATED,
@@ -27,7 +25,6 @@ from operator_cases import (
 from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.status import Cause, CrawlJobStatus, Phase
 from crawl_api.worker_protocol import Outcome, ProgressReport, StoredResult
-from crawl_operator.decide.capacity import admit
 from crawl_operator.decide.crawljob import decide, newest
 from crawl_operator.decide.marks import marks_of
 from crawl_operator.decide.model import Admission, BatchJob, Job, Observation, StartWorker, WorkerPod
@@ -285,24 +282,3 @@ def test_a_status_survives_the_way_to_the_api_server_and_back(case: tuple[Observ
     if status is not None:
         assert stored(status) == status == CrawlJobStatus.model_validate(status.model_dump())
         assert status.updated_at == now
-
-
-@patient
-@given(st.integers(1, 20), st.integers(0, 20), st.integers(0, 20))
-def test_a_place_is_granted_exactly_if_those_ahead_leave_one(limit: int, running: int, ahead: int) -> None:
-    admission = admit(running=running, limit=limit, ahead=ahead)
-    assert admission.granted is (running + ahead + 1 <= limit)
-    assert bool(admission.reason) is not admission.granted
-    if not admission.granted:
-        assert f"{limit} jobs may run at once (limits.running)" in admission.message
-
-
-@pytest.mark.parametrize("phase", list(Phase))
-def test_the_search_reaches_every_phase(phase: Phase) -> None:
-    """The properties above hold of something."""
-
-    def reached(case: tuple[Observation, datetime]) -> bool:
-        status = decide(case[0], POLICY, case[1]).status
-        return status is not None and status.phase is phase
-
-    find(observations(), reached, settings=settings(max_examples=3000, phases=[Generation.generate], database=None))

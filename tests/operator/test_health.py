@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from operator_cases import SINGLE
+from operator_cases import SINGLE, open_store
 
 from crawl_operator import watch_guard
 from crawl_operator.decide.model import JobKey
 from crawl_operator.health import HealthApi
 from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Connection, Kube, UnavailableError
 from crawl_operator.queue import WorkQueue
-from crawl_operator.store import Store
 from crawl_operator.watch_guard import WatchGuard
 
 
@@ -68,7 +67,7 @@ class Operator:
 
     def __init__(self, kube: Kube) -> None:
         self.queue: WorkQueue[JobKey] = WorkQueue()
-        self.store = Store(self.queue.add, 4)
+        self.store = open_store(self.queue.add)
         self.guard = WatchGuard(self.store, kube, (), 3600)
         self.standby = ""
         self.health = HealthApi(self.guard, self.queue, standby=lambda: self.standby, stuck_seconds=0.2)

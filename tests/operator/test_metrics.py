@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from operator_cases import CREATED, NOW, batch_of, make_job, make_pod, running_pod
+from operator_cases import CREATED, NOW, batch_of, make_job, make_pod, open_store, running_pod
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
@@ -23,7 +23,6 @@ from crawl_operator.health import HealthApi
 from crawl_operator.kube import CRAWLJOBS, PODS, ConflictError, Connection, Kube, UnavailableError
 from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
-from crawl_operator.store import Store
 from crawl_operator.watch_guard import WatchGuard
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
@@ -36,7 +35,7 @@ class Operator:
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.queue: WorkQueue[JobKey] = WorkQueue()
-        self.store = Store(self.queue.add, 4)
+        self.store = open_store(self.queue.add)
         self.standby = ""
 
         async def nowhere() -> Connection:
@@ -235,13 +234,13 @@ async def test_who_waits_and_who_runs_is_told_by_priority(operator: Operator) ->
     store = operator.store
     for name, priority in (("a", Priority.LOW), ("b", Priority.LOW), ("c", Priority.HIGH), ("d", Priority.CRITICAL)):
         store.put_job(make_job(name, priority=priority))
-    started, gone = make_job("c", priority=Priority.HIGH), make_job("gone")
+    started, gone = make_job("c", priority=Priority.HIGH), make_job("gone", priority=Priority.LOW)
     store.places.reserve(make_job("d", priority=Priority.CRITICAL))
-    store.put_child(started.key, started.uid, running_pod("p"))
-    store.put_child(gone.key, gone.uid, running_pod("q"))
+    store.put_child(started.key, started.uid, running_pod("p", priority=Priority.HIGH))
+    store.put_child(gone.key, gone.uid, running_pod("q", priority=Priority.LOW))
     names = [priority.value for priority in Priority]
     assert [operator.value("jobs_waiting", priority=name) for name in names] == [0, 0, 0, 2]
-    assert [operator.value("jobs_running", priority=name) for name in [*names, "Unknown"]] == [1, 1, 0, 0, 1]
+    assert [operator.value("jobs_running", priority=name) for name in names] == [1, 1, 0, 1]
     assert operator.value("places") == 4
 
 

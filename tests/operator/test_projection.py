@@ -237,3 +237,33 @@ def test_a_child_says_by_labels_whose_it_is() -> None:
         labels = {label: value for label, value in LABELS.items() if label != name}
         assert owner_of(pod_body({"labels": labels})) is None
     assert owner_of({"metadata": META}) is None
+
+
+@pytest.mark.parametrize(("spec", "suspended"), [({}, False), ({"suspend": False}, False), ({"suspend": True}, True)])
+def test_a_batch_job_may_be_held(spec: dict[str, Any], *, suspended: bool) -> None:
+    meta = {"name": "news-1", "uid": "u", "resourceVersion": "1"}
+    assert batch_job_of({"metadata": meta, "spec": spec}).suspended is suspended
+
+
+@pytest.mark.parametrize(("label", "priority"), [("Critical", "Critical"), ("Urgent", "Normal"), (None, "Normal")])
+def test_a_child_tells_the_class_it_was_started_in(label: str | None, priority: str) -> None:
+    labels = {"crawl-operator.io/priority": label} if label else {}
+    meta = {"name": "news-1", "uid": "u", "resourceVersion": "1", "labels": labels}
+    assert batch_job_of({"metadata": meta}).priority == pod_of({"metadata": meta}).priority == priority
+
+
+@pytest.mark.parametrize(
+    ("start", "since"),
+    [
+        (None, "2026-03-01T12:00:00+00:00"),
+        ("2026-02-01T00:00:00Z", "2026-03-01T12:00:00+00:00"),
+        ("2026-04-01T02:00:00+02:00", "2026-04-01T00:00:00+00:00"),
+        ("2026-04-01T02:00:00", "2026-04-01T02:00:00+00:00"),
+        ("soon", "2026-03-01T12:00:00+00:00"),
+    ],
+)
+def test_a_job_ages_from_when_it_may_run(start: str | None, since: str) -> None:
+    meta = {"name": "news", "namespace": "team", "uid": "u", "resourceVersion": "1"}
+    spec = {"scheduledAt": start} if start else {}
+    body = {"metadata": meta | {"creationTimestamp": "2026-03-01T12:00:00Z"}, "spec": spec}
+    assert job_of(body).since == datetime.fromisoformat(since)

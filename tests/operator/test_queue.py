@@ -233,3 +233,17 @@ async def test_the_oldest_age_is_that_of_whom_nobody_serves(queue: WorkQueue[str
     assert queue.oldest_age() == pytest.approx(3), "a is still held"
     queue.done("a")
     assert queue.oldest_age() == 0
+
+
+def test_urgent_keys_come_first_and_in_their_own_order() -> None:
+    """Thousands of others need not have been looked at before."""
+
+    async def main() -> None:
+        queue: WorkQueue[str] = WorkQueue(lambda key: key.startswith("urgent"))
+        for key in ("a", "b", "urgent-1", "c", "urgent-2", "urgent-1"):
+            queue.add(key)
+        assert len(queue) == 5
+        assert [await queue.get() for _ in range(5)] == ["urgent-1", "urgent-2", "a", "b", "c"]
+
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        runner.run(main())

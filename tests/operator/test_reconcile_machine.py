@@ -207,13 +207,14 @@ class Life(RuleBasedStateMachine):
 
     def born(self) -> None:
         self.dirty: dict[JobKey, None] = {}
-        self.store = Store(self.dirty.setdefault, limit=self.limit)
+        self.store = Store(self.dirty.setdefault, self.settings.running_limits, lambda: self.now)
         self.guard = WatchGuard(self.store, self.api, (), 60)
         self.loop.run_until_complete(self._join())
         for resource in KINDS:
             self.api.untold[resource].clear()
             for body in self.api.objects[resource].values():
                 self.guard.seen(resource, gone=False, body=body)
+        self.store.places.open()
 
     async def _join(self) -> None:
         queue: WorkQueue[JobKey] = WorkQueue()

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from operator_cases import CREATED, NOW, SINGLE, ended_pod, make_batch_job, outcome_of, running_pod
+from operator_cases import (
+    CREATED,
+    NOW,
+    SINGLE,
+    ended_pod,
+    make_batch_job,
+    make_job,
+    open_store,
+    outcome_of,
+    running_pod,
+)
 
 from crawl_operator.decide.model import JobKey
 from crawl_operator.kube import ConflictError, Connection, Kube, RefusedError, UnavailableError
@@ -19,7 +29,6 @@ from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler
 from crawl_operator.results import ResultStore
 from crawl_operator.settings import Settings
-from crawl_operator.store import Store
 
 KEY = JobKey("team", "news")
 
@@ -138,7 +147,7 @@ class Round:
     def __init__(self, kube: Kube, folder: Path, limit: int) -> None:
         self.metrics = Metrics()
         self.queue: WorkQueue[JobKey] = WorkQueue()
-        self.store = Store(self.queue.add, limit)
+        self.store = open_store(self.queue.add, limit)
         results = ResultStore(folder, max_bytes=1000, inline_limit=1000)
         self.reconciler = Reconciler(self.store, self.queue, kube, results, Settings(), lambda: NOW, self.metrics)
         self.store.put_job(job_of(JOB))
@@ -280,6 +289,9 @@ async def test_a_refused_worker_gives_up_its_place_and_says_why_once(api: Api, r
         assert round_.store.places.held == 0
     assert [patch["status"]["conditions"][-1]["reason"] for patch in api.patches] == ["WorkerRefused"]
     assert api.events == ["WorkerRefused"]
+    other = make_job("other")
+    assert round_.store.places.admission(other).granted, "meanwhile it holds up nobody"
+    round_.store.places.leave(other)
     await round_.once()
     assert len(api.pods) == 1, "and it is tried again"
 

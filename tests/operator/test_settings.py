@@ -8,6 +8,7 @@ import pytest
 
 from crawl_api.crawljob import Priority
 from crawl_api.status import Execution
+from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.settings import ConfigurationError, PriorityClass, Settings
 
 LIMIT = "CRAWL_OPERATOR_LIMITS__URLS_PER_JOB"
@@ -32,7 +33,7 @@ def test_nothing_has_to_be_set() -> None:
     assert (settings.limits.running, settings.limits.urls_per_job, settings.limits.concurrency) == (4, 50, 10)
     assert settings.worker.allowed_networks == (), "no internal address is reachable unless named"
     assert settings.reconcile.progress_interval_seconds == 2
-    assert {priority: settings.class_of(priority).execution for priority in Priority} == {
+    assert {priority: settings.execution_of(priority) for priority in Priority} == {
         Priority.CRITICAL: Execution.POD,
         Priority.HIGH: Execution.POD,
         Priority.NORMAL: Execution.JOB,
@@ -41,15 +42,17 @@ def test_nothing_has_to_be_set() -> None:
 
 
 def test_decisions_get_what_was_configured(tmp_path: Path) -> None:
-    policy = Settings.load(
+    settings = Settings.load(
         written(
             tmp_path,
-            "limits: {running: 7, urlsPerJob: 9}\n"
+            "limits: {running: 7, runningPerNamespace: 5, runningIn: {big: 6}, ageingSeconds: 60, urlsPerJob: 9}\n"
             "reconcile: {progressIntervalSeconds: 3, patienceSeconds: 5}\n"
-            "classes: {Low: {execution: Pod}}\n",
+            "classes: {Low: {execution: Pod, running: 2}}\n",
         )
-    ).policy
-    assert (policy.running_limit, policy.max_urls, policy.progress_interval, policy.patience) == (7, 9, 3, 5)
+    )
+    policy = settings.policy
+    assert settings.running_limits == RunningLimits(7, {Priority.LOW: 2}, {"big": 6}, per_namespace=5, ageing=60)
+    assert (policy.max_urls, policy.progress_interval, policy.patience) == (9, 3, 5)
     assert policy.classes[Priority.LOW].execution is Execution.POD
     assert policy.classes[Priority.NORMAL].execution is Execution.JOB, "what is left out keeps its default"
 

@@ -15,7 +15,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
-from operator_cases import make_job, outcome_of, running_pod
+from operator_cases import make_job, open_store, outcome_of, running_pod
 
 from crawl_api.status import Attempt, CrawlJobStatus, Execution, Phase
 from crawl_api.worker_protocol import (
@@ -48,7 +48,7 @@ class Operator:
     folder: Path
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     metrics: Metrics = field(default_factory=Metrics)
-    store: Store = field(default_factory=lambda: Store(lambda _: None, 4))
+    store: Store = field(default_factory=open_store)
     api_server_answers: bool = True
     standby: str = ""
 

@@ -1,5 +1,6 @@
 """The Pod or batch Job of an attempt: named by what it is for, restricted, and complete."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,37 @@ def test_the_container_is_what_was_configured(settings: Settings, execution: Exe
         environment["CRAWL_ASSIGNMENT_FILE"],
         environment["CRAWL_TOKEN_FILE"],
     }
+
+
+@EXECUTIONS
+def test_a_job_may_choose_image_resources_and_nodes(settings: Settings, execution: Execution) -> None:
+    options = {
+        "image": "example.org/special:1",
+        "resources": {"requests": {"cpu": "2", "ephemeral-storage": "5Gi"}},
+        "nodeSelector": {"example.org/disk": "fast"},
+        "tolerations": [
+            {"key": "crawls", "value": "yes", "effect": "NoSchedule"},
+            {"operator": "Exists", "tolerationSeconds": 9},
+        ],
+    }
+    pod = pod_spec_of(child_of(settings, SINGLE | {"priority": "Critical", "worker": options}, execution))
+    (container,) = pod["containers"]
+    assert container["image"] == "example.org/special:1"
+    assert container["resources"] == {"requests": {"cpu": "2", "ephemeral-storage": "5Gi"}, "limits": {}}
+    assert pod["nodeSelector"] == {"example.org/disk": "fast"}
+    assert pod["tolerations"] == [
+        {"key": "crawls", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
+        {"operator": "Exists", "value": "", "tolerationSeconds": 9},
+    ]
+
+
+def test_a_queue_is_named_on_the_batch_job_alone(settings: Settings) -> None:
+    job = replace(make_job(), queue="crawls")
+    spec = CrawlJobSpec.model_validate(job.spec)
+    pod, batch_job = (build_child(job, spec, 1, execution, settings) for execution in (Execution.POD, Execution.JOB))
+    assert batch_job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "crawls"
+    assert "kueue.x-k8s.io/queue-name" not in batch_job["spec"]["template"]["metadata"]["labels"]
+    assert "kueue.x-k8s.io/queue-name" not in pod["metadata"]["labels"]
 
 
 def test_a_class_has_resources_and_an_urgency_of_its_own(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from crawl_operator.decide.marks import asks_again, marks_of
 from crawl_operator.decide.model import (
     NOTHING,
     BatchJob,
+    Job,
     Mark,
     Observation,
     Plan,
@@ -64,7 +65,9 @@ def _step(  # noqa: PLR0911 - a chain of cases, one return each
     if pod is not None and pod.started is not None:
         return run(observation, spec, pod, policy, now)
     if pod is not None:
-        return waiting.held(observation, pod, now)
+        return waiting.held(observation, pod.hold_reason, pod.hold_message, now)
+    if batch_job is not None and batch_job.suspended:
+        return waiting.held(observation, "JobSuspended", _held_by(observation.job, batch_job), now)
     if batch_job is not None:
         return NOTHING  # its pod comes
     if observation.job.phase is Phase.PROCESSING:
@@ -91,6 +94,11 @@ def _start(  # noqa: PLR0911 - a chain of cases, one return each
     if observation.admission.granted:
         return Plan(actions=(StartWorker(_next_attempt(observation), policy.classes[spec.priority].execution),))
     return waiting.for_a_place(observation, policy, now)
+
+
+def _held_by(job: Job, batch_job: BatchJob) -> str:
+    queue = f"; it waits for its queue, {job.queue}" if job.queue else ""
+    return f"the batch Job {batch_job.name} is suspended{queue}"
 
 
 def newest(children: tuple[_C, ...]) -> _C | None:

@@ -32,6 +32,8 @@ class Job:
     """`metadata.resourceVersion`, which Kubernetes defines as comparable between versions of one kind."""
     generation: int
     created: datetime
+    since: datetime
+    """From when it may run, as far as it is for the job to say: its age in the line for a place."""
     priority: Priority
     phase: Phase
     deleting: bool
@@ -43,6 +45,8 @@ class Job:
     """Whether the cancel annotation is set."""
     marks: Mapping[str, str] = field(default_factory=dict)
     """The operator's own annotations on the object."""
+    queue: str = ""
+    """The Kueue queue that its batch Jobs go to."""
     settled: bool = False
     """Whether it has ended and only time can make something to do: spec and status are not kept."""
     expiry: Expiry = KEPT
@@ -58,11 +62,6 @@ class Job:
         """Number of the last attempt that has ended: all about its children has been said."""
         return self.status.attempts_over
 
-    @property
-    def order(self) -> tuple[int, datetime, str, str]:
-        """Sort key of the queue for capacity: class, then age; the name only makes it total."""
-        return self.priority.rank, self.created, self.key.namespace, self.key.name
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerPod:
@@ -72,6 +71,8 @@ class WorkerPod:
     uid: str
     version: int
     attempt: int
+    priority: Priority
+    """The class it was started in."""
     deleting: bool
     phase: str
     started: datetime | None = None
@@ -107,7 +108,10 @@ class BatchJob:
     uid: str
     version: int
     attempt: int
+    priority: Priority
     deleting: bool
+    suspended: bool = False
+    """Whether somebody holds it, such as a queue that has not admitted it."""
     failed_reason: str = ""
     failed_message: str = ""
     completed: bool = False
@@ -136,8 +140,9 @@ class Policy:
     """The administrator's settings that decisions depend on."""
 
     classes: Mapping[Priority, ClassPolicy]
-    running_limit: int
     max_urls: int
+    images: tuple[str, ...]
+    """Patterns of the worker images that jobs may name."""
     progress_interval: float
     """Seconds between two progress writes of one job."""
     delete_jobs: bool

@@ -1,6 +1,7 @@
 """What configuration forbids: the API server cannot know it, so the operator refuses it, all errors at once."""
 
 import json
+from fnmatch import fnmatchcase
 from typing import Final
 
 from pydantic import ValidationError
@@ -30,6 +31,12 @@ def problems(spec: CrawlJobSpec, policy: Policy) -> tuple[str, ...]:
         found.append(
             f"spec.batch.urls: {len(spec.urls)} URLs, but at most {policy.max_urls} are allowed here "
             "(limits.urlsPerJob); split the list into several CrawlJobs"
+        )
+    image = spec.worker.image
+    if image and not any(fnmatchcase(image, allowed) for allowed in policy.images):
+        found.append(
+            f"spec.worker.image: {image} is not allowed here (worker.allowedImages), but {', '.join(policy.images)}; "
+            "leave it empty for the operator's own"
         )
     size = len(
         json.dumps(spec.model_dump(mode="json", by_alias=True, exclude={"metadata"}), ensure_ascii=False).encode()

@@ -7,10 +7,11 @@ from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.status import ConditionType, CrawlJobStatus, Phase
 from crawl_operator.decide.conditions import Conditions
 from crawl_operator.decide.dependencies import unmet
-from crawl_operator.decide.model import NOTHING, Observation, Plan, Policy, RecordEvent, WorkerPod
+from crawl_operator.decide.model import NOTHING, Observation, Plan, Policy, RecordEvent
 from crawl_operator.decide.running import accepted
 
 HOLDS: Final = {
+    "JobSuspended": "WorkerSuspended",
     "Unschedulable": "PodUnschedulable",
     "ErrImagePull": "ImagePullFailed",
     "ImagePullBackOff": "ImagePullFailed",
@@ -60,12 +61,12 @@ def refused(observation: Observation, now: datetime) -> Plan:
     return Plan(waiting(observation, Phase.PENDING, event.reason, event.message, now), (event,))
 
 
-def held(observation: Observation, pod: WorkerPod, now: datetime) -> Plan:
-    """The worker exists and does not start: say why, however often the cluster rewords it."""
-    reason = HOLDS.get(pod.hold_reason)
+def held(observation: Observation, word: str, message: str, now: datetime) -> Plan:
+    """The worker exists and does not start: say why, once, however often the cluster rewords it."""
+    reason = HOLDS.get(word)
     if reason is None or _said(observation.job.status, reason):
         return NOTHING
-    event = RecordEvent(reason, pod.hold_message or pod.hold_reason)
+    event = RecordEvent(reason, message or word)
     return Plan(waiting(observation, Phase.PENDING, event.reason, event.message, now), (event,))
 
 
