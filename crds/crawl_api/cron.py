@@ -1,4 +1,4 @@
-"""Cron lines and time zones as the API takes them: one grammar, told to the API server as CEL and checked here alike.
+"""Cron lines and time zones: one grammar, told to the API server as CEL, and checked and read here alike.
 
 It is CronJob's grammar, without `TZ=` (there is `timeZone`) and `@every` (a run would have no time of its own). What
 only a calendar can tell, such as a 30th of February, the operator says in a condition.
@@ -12,21 +12,41 @@ from pydantic import AfterValidator, Field
 MAX_SCHEDULE: Final = 256
 MAX_ZONE: Final = 64
 
-MACROS: Final = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+MACROS: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+"""Names of lines, and the lines."""
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
+class Line(NamedTuple):
+    """A cron line, read: the values of each field; None for any."""
+
+    minutes: frozenset[int] | None
+    hours: frozenset[int] | None
+    dates: frozenset[int] | None
+    """Days of the month."""
+    months: frozenset[int] | None
+    weekdays: frozenset[int] | None
+    """0 is Sunday."""
+
+
 class _Field(NamedTuple):
     name: str
-    bounds: str
+    first: int
+    last: int
     value: str
     """Pattern of one value."""
     words: tuple[str, ...] = ()
     """Names of the values, in order."""
-    first: int = 0
-    """The value of the first name."""
 
     @property
     def pattern(self) -> str:
@@ -34,16 +54,39 @@ class _Field(NamedTuple):
         item = rf"([*?]|({value})(-({value}))?)(/0*[1-9][0-9]?)?"
         return f"{item}(,{item})*"
 
-    def number(self, text: str) -> int:
+    @property
+    def message(self) -> str:
+        names = f" or {self.words[0]}-{self.words[-1]}" if self.words else ""
+        bounds = f"{self.first}-{self.last}{names}"
+        return f"the {self.name} must be *, or a list of values or ranges within {bounds}, each with a /step or not"
+
+    def read(self, text: str) -> frozenset[int] | None:
+        """Return the values that a field names; None for any, which is more than all of them: see `Timetable`."""
+        values: set[int] = set()
+        for item in text.lower().split(","):
+            bounds, _, step = item.partition("/")
+            low, _, high = bounds.partition("-")
+            if low in {"*", "?"}:
+                if int(step or 1) == 1:
+                    return None
+                low, high = str(self.first), str(self.last)
+            start = self._number(low)
+            end = self._number(high) if high else self.last if step else start
+            if start > end:
+                raise ValueError(ORDER_MESSAGE)
+            values.update(range(start, end + 1, int(step or 1)))
+        return frozenset(values)
+
+    def _number(self, text: str) -> int:
         return self.words.index(text) + self.first if text in self.words else int(text)
 
 
 _FIELDS: Final = (
-    _Field("minute", "0-59", "[0-5]?[0-9]"),
-    _Field("hour", "0-23", "[01]?[0-9]|2[0-3]"),
-    _Field("day of the month", "1-31", "0?[1-9]|[12][0-9]|3[01]"),
-    _Field("month", "1-12 or jan-dec", "0?[1-9]|1[0-2]", _MONTHS, 1),
-    _Field("day of the week", "0-6 or sun-sat", "0?[0-6]", _DAYS),
+    _Field("minute", 0, 59, "[0-5]?[0-9]"),
+    _Field("hour", 0, 23, "[01]?[0-9]|2[0-3]"),
+    _Field("day of the month", 1, 31, "0?[1-9]|[12][0-9]|3[01]"),
+    _Field("month", 1, 12, "0?[1-9]|1[0-2]", _MONTHS),
+    _Field("day of the week", 0, 6, "0?[0-6]", _DAYS),
 )
 _SHAPE: Final = r"^[^ \t\n]+([ \t]+[^ \t\n]+){4}$"
 
@@ -55,8 +98,19 @@ ZONE_MESSAGE: Final = "must be the name of a time zone in the IANA database, suc
 _ZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
 
-def _field_message(field: _Field) -> str:
-    return f"the {field.name} must be *, or a list of values or ranges within {field.bounds}, each with a /step or not"
+def read(line: str) -> Line:
+    """Read a cron line.
+
+    Raises:
+        ValueError: it is none; the text says which part of it is wrong.
+    """
+    line = MACROS.get(line, line)
+    if not re.fullmatch(_SHAPE, line):
+        raise ValueError(SHAPE_MESSAGE)
+    for position, field in enumerate(_FIELDS):
+        if not re.match(_field_pattern(position), line):
+            raise ValueError(field.message)
+    return Line(*(field.read(text) for field, text in zip(_FIELDS, line.split(), strict=True)))
 
 
 def _field_pattern(position: int) -> str:
@@ -69,7 +123,7 @@ def _cron_rules() -> list[dict[str, str]]:
     shape = f"self.matches(r'{_SHAPE}')"
     names = f"'{' '.join((*_MONTHS, *_DAYS))}'"
     fields = [
-        {"rule": f"!{shape} || self.matches(r'{_field_pattern(position)}')", "message": _field_message(field)}
+        {"rule": f"!{shape} || self.matches(r'{_field_pattern(position)}')", "message": field.message}
         for position, field in enumerate(_FIELDS)
     ]
     return [
@@ -95,16 +149,7 @@ _ZONE_RULES: Final = [
 
 
 def _check_cron(line: str) -> str:
-    if line in MACROS:
-        return line
-    if not re.fullmatch(_SHAPE, line):
-        raise ValueError(SHAPE_MESSAGE)
-    for position, (field, text) in enumerate(zip(_FIELDS, line.lower().split(), strict=True)):
-        if not re.match(_field_pattern(position), line):
-            raise ValueError(_field_message(field))
-        for low, high in re.findall(r"(\w+)-(\w+)", text):
-            if field.number(low) > field.number(high):
-                raise ValueError(ORDER_MESSAGE)
+    read(line)
     return line
 
 
