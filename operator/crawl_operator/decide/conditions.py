@@ -49,5 +49,6 @@ class Conditions(Generic[C]):
             observed_generation=self.generation,
         )
         order = list(type(kind))
-        others: tuple[C, ...] = self.without(kind).all
-        return replace(self, all=tuple(sorted((*others, condition), key=lambda each: order.index(each.type))))
+        changed: list[C] = [each for each in self.all if each.type is not kind]
+        changed.append(condition)
+        return replace(self, all=tuple(sorted(changed, key=lambda each: order.index(each.type))))

@@ -18,7 +18,8 @@ from crawl_api.schedule import (
 )
 from crawl_api.status import ConditionStatus
 from crawl_operator.decide.model import Policy, RecordEvent
-from crawl_operator.decide.schedule_model import DeleteRun, Run, ScheduleObservation, SchedulePlan, StartRun
+from crawl_operator.decide.run import Run
+from crawl_operator.decide.schedule_model import DeleteRun, ScheduleObservation, SchedulePlan, StartRun
 from crawl_operator.decide.schedule_status import Fault, Scene, faulty, read_spec, seen, told
 from crawl_operator.decide.timetable import BadLineError, timetable
 from crawl_operator.decide.waiting import shown
@@ -158,6 +159,8 @@ def _start(scene: Scene, start: StartRun) -> SchedulePlan:
         names = ", ".join(run.name for run in doomed)
         event = RecordEvent("RunReplaced", f"{names} had not ended and is deleted for the next (Replace)")
         return SchedulePlan(None, (*(DeleteRun(run) for run in doomed), event))
+    if scene.observation.refusal and scene.refused_before:
+        return NOTHING  # said in other words, perhaps, but said
     if scene.observation.refusal:
         event = RecordEvent("RunRefused", scene.observation.refusal)
         return SchedulePlan(told(scene, scene.before, refusal=event.message), (event,))
@@ -196,8 +199,7 @@ def _reason(scene: Scene) -> str:
     """Say why what was due could not be made in its time."""
     if scene.must_wait:
         return "ConcurrencyForbidden"
-    ready = scene.before.condition(ScheduleConditionType.READY)
-    return "RunRefused" if ready is not None and ready.reason == "RunRefused" else "Superseded"
+    return "RunRefused" if scene.refused_before else "Superseded"
 
 
 def _refuse(observation: ScheduleObservation, fault: Fault, now: datetime) -> SchedulePlan:

@@ -17,7 +17,8 @@ from crawl_api.schedule import (
 )
 from crawl_operator.decide.conditions import Conditions
 from crawl_operator.decide.model import Policy
-from crawl_operator.decide.schedule_model import Run, Schedule, ScheduleObservation
+from crawl_operator.decide.run import Run
+from crawl_operator.decide.schedule_model import Schedule, ScheduleObservation
 from crawl_operator.decide.timetable import Timetable
 from crawl_operator.decide.validation import problems
 from crawl_operator.decide.waiting import shown
@@ -85,6 +86,12 @@ class Scene:
     def must_wait(self) -> bool:
         """Whether no run may begin because one goes on."""
         return self.spec.concurrency_policy is ConcurrencyPolicy.FORBID and bool(self.active)
+
+    @property
+    def refused_before(self) -> bool:
+        """Whether the cluster took no run when one was last tried."""
+        ready = self.before.condition(ScheduleConditionType.READY)
+        return ready is not None and ready.reason == "RunRefused"
 
     @property
     def replaces(self) -> bool:
@@ -166,7 +173,7 @@ def told(
     else:
         reason, message = ("RunActive", waits) if waits else (reason, message)
         conditions = conditions.true(ScheduleConditionType.READY, reason, message)
-        conditions = conditions.false(ScheduleConditionType.RECONCILING, reason, message)
+        conditions = conditions.false(ScheduleConditionType.RECONCILING, reason, "")
     update: dict[str, Any] = {
         "conditions": conditions.without(ScheduleConditionType.STALLED).all,
         "next_execution_at": due,
