@@ -39,7 +39,7 @@ demo-down: $(INSTALLED) ## End a demo that was kept
 	@$(BIN)/python -m demo down
 
 test: build ## Run all tests, on a real API server
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 faults: build ## Run the tests that take minutes: operators killed, stopped and cut off
 	@$(BIN)/python -m pytest -m faults

@@ -75,7 +75,7 @@ class Places:
         """Put a job in line and tell whether it may run now, or which limit it waits for."""
         if self.holds(job):
             return GRANTED
-        self.wait(job)
+        self.wait(job, asks=True)
         group = _group(job)
         if job.key not in self._granted:
             return obstacle(group, self._taken, self.limits) or CLOSED
@@ -85,14 +85,19 @@ class Places:
         self._withdraw(job.key)  # workers have come that this operator has not asked for
         return over
 
-    def wait(self, job: Job) -> None:
-        """Put a job in line, unless it stands there or its turn has come."""
+    def wait(self, job: Job, *, asks: bool = False) -> None:
+        """Put a job in line, unless it stands there or its turn has come.
+
+        Args:
+            job: as it was seen.
+            asks: whether the job is being looked at, and so need not be woken when its turn comes at once.
+        """
         place = _group(job), (job.since, job.key.name)
         if self._waiting.get(job.key) != place:
             self._drop(job.key)
             self._waiting[job.key] = place
             self._line_up(*place)
-            self._hand_out()
+            self._hand_out(awake=job.key if asks else None)
 
     def leave(self, job: Job) -> None:
         """Take a job out of the line; a place that was granted to it goes to the next."""
@@ -128,7 +133,7 @@ class Places:
             self._taken.add(_group(self._reserved.pop(key)), -1)
         self._hand_out()
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, awake: JobKey | None = None) -> None:
         """Grant each free place to the one whose turn it is among those whom no limit holds back."""
         while self._open and self._lines and self._taken.total < self.limits.total:
             now = self._clock()
@@ -144,7 +149,8 @@ class Places:
             self._step_out(group, self._lines[group][0])
             self._granted[key] = group
             self._taken.add(group, 1)
-            self._wake(key)
+            if key != awake:
+                self._wake(key)
 
     def _withdraw(self, key: JobKey) -> None:
         """Put a job back in line whose place was granted and not taken."""

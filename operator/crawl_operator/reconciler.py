@@ -11,16 +11,15 @@ from typing import Final
 from crawl_api.names import LABEL_JOB_UID
 from crawl_api.status import Phase
 from crawl_operator.actor import Actor, WorkerRefusedError, put_child
-from crawl_operator.decide.capacity import CLOSED
+from crawl_operator.decide.capacity import GRANTED
 from crawl_operator.decide.crawljob import decide, newest
 from crawl_operator.decide.dependencies import cycle_through
 from crawl_operator.decide.model import (
-    Admission,
     BatchJob,
     Job,
     JobKey,
     Observation,
-    StartWorker,
+    Plan,
     WorkerPod,
 )
 from crawl_operator.kube import (
@@ -105,6 +104,7 @@ class Reconciler:
                 if requeue_after is not None:
                     self._queue.add_after(key, requeue_after)
             self._metrics.reconciled(time.monotonic() - started, failure)
+            await asyncio.sleep(0)  # a round need not have waited for anything: watches, probes and signals come first
 
     async def reconcile(self, key: JobKey) -> float | None:
         """Bring one job a step further; return in how many seconds to look again, if by the clock."""
@@ -121,16 +121,24 @@ class Reconciler:
             if job is None:
                 return None
         observation = Observation(job) if job.phase.terminal else await self._observe(job)
-        plan = decide(observation, self._policy, now)
+        plan = self._plan(observation, now)
         _log.debug("%s: %s", key, plan)
         try:
             await self._actor.carry_out(job, plan)
         except WorkerRefusedError as error:
             await self._say_refused(replace(observation, refusal=str(error)))
             raise
-        if not plan.in_line and not any(isinstance(action, StartWorker) for action in plan.actions):
+        if not plan.in_line and not plan.starts:
             self._store.places.leave(job)  # it waits for something else than a place, and must not hold up others
         return plan.requeue_after
+
+    def _plan(self, observation: Observation, now: datetime) -> Plan:
+        """Decide; whoever would start a worker, and nobody else, asks for a place."""
+        plan = decide(replace(observation, admission=GRANTED), self._policy, now)
+        if not plan.starts:
+            return plan
+        admission = self._store.places.admission(observation.job)
+        return plan if admission.granted else decide(replace(observation, admission=admission), self._policy, now)
 
     async def _say_refused(self, observation: Observation) -> None:
         """The cluster takes no worker for this job: say why, and leave its place to others until the next try."""
@@ -176,15 +184,9 @@ class Reconciler:
             batch_jobs=batch_jobs,
             report=self._store.report(job),
             outcome=await self._results.outcome(job.key, job.uid, worker) if worker else None,
-            admission=self._admission(job, pods, batch_jobs),
             dependencies=self._store.dependencies(job),
             cycle=cycle_through(job.key.name, lambda name: self._store.dependents.waits_for(job.key.namespace, name)),
         )
-
-    def _admission(self, job: Job, pods: tuple[WorkerPod, ...], batch_jobs: tuple[BatchJob, ...]) -> Admission:
-        if pods or batch_jobs or job.phase is Phase.PROCESSING:
-            return CLOSED  # it has its place, or has just lost its worker
-        return self._store.places.admission(job)
 
     def _children(self, job: Job) -> tuple[tuple[WorkerPod, ...], tuple[BatchJob, ...]]:
         """Return the children of the attempt that is not over."""

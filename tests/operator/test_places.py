@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from operator_cases import NOW, make_job
 
 from crawl_api.crawljob import Priority
-from crawl_operator.decide.capacity import RunningLimits
+from crawl_operator.decide.capacity import GRANTED, RunningLimits
 from crawl_operator.decide.model import Job, JobKey
 from crawl_operator.places import Places
 
@@ -67,6 +67,17 @@ def test_class_comes_first_then_age_then_name() -> None:
     line = line_of(*reversed(in_order))
     assert line.places.waiting == 6
     assert line.served() == [job.key.name for job in in_order]
+
+
+def test_who_asks_for_a_place_and_gets_it_is_not_woken_to_ask_again() -> None:
+    """A job that waits for its start time asks each time it is looked at: it would be looked at for ever."""
+    line = line_of()
+    asking, other = job_of("asking"), job_of("other")
+    assert line.places.admission(asking) is GRANTED
+    assert line.called == []
+    line.places.wait(other)
+    line.places.leave(asking)
+    assert line.called == ["other"], "but whoever does not ask is"
 
 
 def test_who_waits_is_served_a_class_higher_for_each_ageing_time_but_never_as_critical() -> None:

@@ -203,6 +203,24 @@ async def test_who_does_not_lead_does_nothing_and_holds_no_place(api: Api, tmp_p
     assert api.patches == []
 
 
+@pytest.mark.parametrize(
+    "waits",
+    [{"suspend": True}, {"scheduledAt": "2030-01-01T00:00:00Z"}, {"dependsOn": [{"name": "other"}]}],
+    ids=["suspended", "delayed", "for another job"],
+)
+async def test_a_job_that_waits_is_left_alone(api: Api, round_: Round, waits: dict[str, Any]) -> None:
+    """It neither takes a place nor keeps the operator busy."""
+    changed = {**JOB["metadata"], "resourceVersion": "11", "generation": 2}
+    api.job = JOB | {"metadata": changed, "spec": SINGLE | {"priority": "High"} | waits}
+    round_.store.put_job(job_of(api.job))
+    working = asyncio.create_task(round_.reconciler.run())
+    await asyncio.sleep(0.5)
+    working.cancel()
+    assert len(api.patches) == 1, "it says once what it waits for"
+    assert rounds_of(round_) <= 3
+    assert (round_.store.places.held, round_.store.places.waiting) == (0, 0)
+
+
 async def test_rounds_are_counted_with_why_they_failed(api: Api, round_: Round) -> None:
     api.answers = [503]
     working = asyncio.create_task(round_.reconciler.run())
@@ -212,9 +230,13 @@ async def test_rounds_are_counted_with_why_they_failed(api: Api, round_: Round) 
     text = round_.metrics.exposition("")[0].decode()
     assert 'crawl_operator_reconcile_errors_total{reason="api"} 1.0' in text
     assert 'crawl_operator_reconcile_errors_total{reason="conflict"} 0.0' in text
-    rounds = re.search(r"crawl_operator_reconcile_duration_seconds_count (\d+)", text)
-    assert rounds is not None
-    assert int(rounds[1]) >= 2
+    assert rounds_of(round_) >= 2
+
+
+def rounds_of(round_: Round) -> int:
+    found = re.search(r"reconcile_duration_seconds_count (\d+)", round_.metrics.exposition("")[0].decode())
+    assert found is not None
+    return int(found[1])
 
 
 async def test_a_worker_is_created_and_known_at_once(api: Api, round_: Round) -> None:

@@ -234,5 +234,10 @@ class Plan:
     in_line: bool = False
     """Whether the job waits for nothing but a place."""
 
+    @property
+    def starts(self) -> bool:
+        """Whether a worker is to be started."""
+        return any(isinstance(action, StartWorker) for action in self.actions)
+
 
 NOTHING = Plan()
