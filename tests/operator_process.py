@@ -238,9 +238,10 @@ def namespace(cluster: LocalCluster, name: str) -> Iterator[Jobs]:
 
 
 def prepare(cluster: LocalCluster) -> None:
-    """Install what the operator needs in a cluster: the CRD and its rights."""
+    """Install what the operator needs in a cluster: the CRDs and its rights."""
     cluster.kubectl("apply", "-f", ROOT / "crds", "-f", ROOT / "operator" / "rbac.yaml")
-    cluster.kubectl("wait", "--for=condition=Established", "crd/crawljobs.crawl-operator.io", "--timeout=30s")
+    crds = ("crd/crawljobs.crawl-operator.io", "crd/scheduledcrawljobs.crawl-operator.io")
+    cluster.kubectl("wait", "--for=condition=Established", *crds, "--timeout=30s")
 
 
 def _kubeconfig(cluster: LocalCluster, folder: Path, server: str) -> Path:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_server import BATCH, SCHEDULES, SINGLE, Answer, ApiServer, Object
 from pydantic import ValidationError
 
+from api_server import BATCH, SCHEDULES, SINGLE, Answer, ApiServer, Object
 from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.cron import MACROS
 from crawl_api.schedule import ScheduledCrawlJobSpec, ScheduledCrawlJobStatus
