@@ -9,10 +9,10 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test faults check fix generate lock clean
+.PHONY: help setup build demo demo-down test faults bench-reconcile bench-test check fix generate lock clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## Install everything Python into .venv
 
@@ -41,8 +41,14 @@ demo-down: $(INSTALLED) ## End a demo that was kept
 test: build ## Run all tests, on a real API server
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-faults: build ## Run the tests that take minutes: operators killed, stopped and cut off
-	@$(BIN)/python -m pytest -m faults
+faults: build ## Run the tests that take minutes: operators killed, stopped and cut off (ARGS go to pytest)
+	@$(BIN)/python -m pytest -m faults $(ARGS)
+
+bench-reconcile: build ## Measure the operator beside plain batch Jobs (ARGS=--quick for a minute instead of fifteen)
+	@$(BIN)/python -m crawl_benchmarks $(ARGS)
+
+bench-test: build ## Test that the benchmarks work
+	@$(BIN)/python -m pytest -m benchmarks
 
 check: $(INSTALLED) ## Lint, check types and import contracts, and that generated files are up to date
 	$(BIN)/ruff check

@@ -86,6 +86,17 @@ KUBERNETES = Program(
     gigabytes=5,
 )
 
+KWOK = Program(  # simulates nodes; built only when a benchmark asks for it
+    name="kwok",
+    source=Path(__file__).parent / "programs" / "kwok",
+    package="sigs.k8s.io/kwok/cmd/kwok",
+    versioned_by="sigs.k8s.io/kwok",
+    version_package="k8s.io/component-base/version",
+    commands=("kwok",),
+    minutes=3,
+    gigabytes=2,
+)
+
 
 def ensure(program: Program = KUBERNETES) -> Path:
     """Return the folder with the program's commands, building them first if this user does not have them yet.

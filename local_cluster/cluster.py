@@ -46,6 +46,7 @@ class LocalCluster:
         images: Mapping[str, Image] | None = None,
         node: bool = True,
         timeout: float = 60,
+        flags: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
         """Describe a cluster; entering the context starts it.
 
@@ -54,6 +55,7 @@ class LocalCluster:
             images: what the node runs for which image name.
             node: whether to start a node; without one, pods stay pending.
             timeout: seconds a component may take to become healthy.
+            flags: by component of the control plane, its flags that shall differ.
         """
         if sys.platform != "linux":
             raise LocalClusterError("a local cluster needs Linux: it ends processes by means only Linux has")
@@ -61,6 +63,7 @@ class LocalCluster:
         self._images = dict(images or {})
         self._with_node = node
         self._timeout = timeout
+        self._flags = dict(flags or {})
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -172,7 +175,7 @@ class LocalCluster:
         ports = {name: stack.enter_context(_reserve_port()) for name in (APISERVER, CONTROLLER_MANAGER, SCHEDULER)}
         node = f"{self.name}-node"
         who = identities.issue(state, self.name, f"https://127.0.0.1:{ports[APISERVER]}", node)
-        self.blueprint = Blueprint(state, programs, who, ports, node)
+        self.blueprint = Blueprint(state, programs, who, ports, node, self._flags)
         write_images(self.blueprint.images_file, self._images)
         self._health = Health(self.blueprint)
         # Each needs the one before: an API server that finds no etcd waits a second before it looks again, and a

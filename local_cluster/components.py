@@ -36,6 +36,8 @@ class Blueprint:
     ports: Mapping[str, int]
     """Ports on 127.0.0.1 of API server, controller manager and scheduler."""
     node_name: str
+    flags: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """By component: flags beside those given here, or instead of them."""
 
     @property
     def server(self) -> str:
@@ -56,7 +58,7 @@ class Blueprint:
             APISERVER: self._apiserver,
             CONTROLLER_MANAGER: self._controller_manager,
             SCHEDULER: self._scheduler,
-        }[component]()
+        }[component]() | dict(self.flags.get(component, {}))
         return [str(self.programs / component), *(f"--{name}={value}" for name, value in options.items())]
 
     def _etcd(self) -> dict[str, object]:

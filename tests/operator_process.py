@@ -1,113 +1,43 @@
-"""The operator as a real process against a real API server, with the rights that `operator/rbac.yaml` gives it."""
+"""The operator as a process, and jobs as a user handles them, for tests."""
 
 import contextlib
 import json
-import os
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote, urlparse
 
-import yaml
-
+from local_cluster import operator_process
 from local_cluster.cluster import LocalCluster
+from local_cluster.operator_process import ROOT, WORKER_IMAGE, ask, free_port, prepare, wait_until
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = [
+    "ROOT",
+    "WORKER_IMAGE",
+    "Jobs",
+    "OperatorProcess",
+    "ask",
+    "condition",
+    "free_port",
+    "manifest",
+    "namespace",
+    "prepare",
+    "records",
+    "wait_until",
+    "worker_pids",
+]
 
-WORKER_IMAGE = "crawl-worker:local"
 
-
-class OperatorProcess:
-    """An operator; `with` starts and ends it. It may be killed and started again in between."""
+class OperatorProcess(operator_process.OperatorProcess):
+    """An operator that logs everything and writes progress often."""
 
     def __init__(
         self, cluster: LocalCluster, folder: Path, *, server: str | None = None, ready: bool = True, **settings: Any
     ) -> None:
-        """Describe an operator; `server` leads it past a proxy, `ready` waits for its readiness at the start."""
-        self.folder = folder
-        self._ready = ready
-        self.log_file = folder / "operator.log"
-        self.port, self.health_port = free_port(), free_port()
-        self._environment = os.environ | {"KUBECONFIG": str(_kubeconfig(cluster, folder, server or cluster.server))}
-        defaults: dict[str, Any] = {
-            "logging": "debug",
-            "endpoint": {"host": "127.0.0.1", "port": self.port, "url": self.url},
-            "health": {"host": "127.0.0.1", "port": self.health_port},
-            "worker": {"image": WORKER_IMAGE, "allowedNetworks": ["127.0.0.0/8"]},
-            "results": {"folder": str(folder / "results")},
-            "reconcile": {"progressIntervalSeconds": 0.2},
-        }
-        for group, values in settings.items():
-            defaults[group] = {**defaults.get(group, {}), **values} if isinstance(values, dict) else values
-        self._config = folder / "operator.yaml"
-        self._config.write_text(yaml.safe_dump(defaults))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """Where workers report to."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self.stop()
-
-    def start(self) -> None:
-        """Start it and wait until it is ready."""
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-W", "error::RuntimeWarning", "-m", "crawl_operator", "--config", self._config],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stderr=log,
-            )
-        probe = "readyz" if self._ready else "healthz"
-        wait_until(lambda: self.health(probe)[0] == 200, "the operator is ready", 20)
-
-    def stop(self) -> int:
-        """End it as Kubernetes does; return its exit code."""
-        self.send(signal.SIGTERM)
-        return self.wait()
-
-    def kill(self) -> None:
-        """End it at once, without a chance to do anything."""
-        self.send(signal.SIGKILL)
-        self.wait()
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def health(self, path: str) -> tuple[int, str]:
-        """Ask a probe; 0 if nobody answers."""
-        return ask(self.health_port, path)
-
-    @property
-    def log(self) -> str:
-        return self.log_file.read_text()
-
-    def wait(self) -> int:
-        """Wait for its end; return its exit code."""
-        assert self._process is not None
-        code = self._process.wait(15)
-        self._process = None
-        return code
+        settings = {"logging": "debug", **settings}
+        settings["reconcile"] = {"progressIntervalSeconds": 0.2, **settings.get("reconcile", {})}
+        super().__init__(cluster, folder, server=server, ready=ready, **settings)
 
 
 class Jobs:
@@ -197,34 +127,6 @@ def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
     return next((each for each in status.get("conditions", ()) if each["type"] == kind), {})
 
 
-def wait_until(holds: Any, what: str, seconds: float, pause: float = 0.1) -> None:
-    """Wait for something, or fail and say what did not come."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"within {seconds} s it did not come that {what}")
-        time.sleep(pause)
-
-
-def ask(port: int, path: str, seconds: float = 5) -> tuple[int, str]:
-    """Ask a probe on loopback; 0 if nobody answers."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=seconds) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def namespace(cluster: LocalCluster, name: str) -> Iterator[Jobs]:
     """Make a namespace that workers can be started in."""
@@ -235,20 +137,3 @@ def namespace(cluster: LocalCluster, name: str) -> Iterator[Jobs]:
         yield Jobs(cluster, name)
     finally:
         cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def prepare(cluster: LocalCluster) -> None:
-    """Install what the operator needs in a cluster: the CRDs and its rights."""
-    cluster.kubectl("apply", "-f", ROOT / "crds", "-f", ROOT / "operator" / "rbac.yaml")
-    crds = ("crd/crawljobs.crawl-operator.io", "crd/scheduledcrawljobs.crawl-operator.io")
-    cluster.kubectl("wait", "--for=condition=Established", *crds, "--timeout=30s")
-
-
-def _kubeconfig(cluster: LocalCluster, folder: Path, server: str) -> Path:
-    token = cluster.kubectl("-n", "crawl-operator", "create", "token", "crawl-operator", "--duration=1h").stdout.strip()
-    admin = yaml.safe_load(cluster.kubeconfig.read_text())
-    admin["clusters"][0]["cluster"]["server"] = server
-    admin["users"][0]["user"] = {"token": token}
-    path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(admin))
-    return path

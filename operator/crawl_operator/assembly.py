@@ -1,6 +1,7 @@
 """The parts of one operator, joined: all but its process, its watches and its way to the API server."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from crawl_api.crawljob import Priority
 from crawl_operator.decide.run import ScheduleKey
@@ -26,17 +27,23 @@ class Assembly:
         kube: its client of the API server.
         metrics: what counts; by default an object of its own.
         standby: says who acts in its place; empty while it acts itself.
+        clock: returns the time that decisions go by.
 
     Raises:
         OSError: the result folder cannot be made.
     """
 
     def __init__(
-        self, settings: Settings, kube: Kube, metrics: Metrics | None = None, standby: Callable[[], str] = str
+        self,
+        settings: Settings,
+        kube: Kube,
+        metrics: Metrics | None = None,
+        standby: Callable[[], str] = str,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         metrics = metrics or Metrics()
         self.queue: WorkQueue[Key] = WorkQueue(self._urgent)
-        self.store = Store(self.queue.add, settings.running_limits, utc_now)
+        self.store = Store(self.queue.add, settings.running_limits, clock)
         results = ResultStore(
             settings.results.folder,
             max_bytes=settings.results.max_bytes,
@@ -46,7 +53,7 @@ class Assembly:
         self.guard = WatchGuard(
             self.store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics, kinds
         )
-        self.reconciler = Reconciler(self.store, self.queue, kube, results, settings, metrics=metrics)
+        self.reconciler = Reconciler(self.store, self.queue, kube, results, settings, clock, metrics)
         self.probes = HealthApi(self.guard, self.queue, metrics, standby).application()
         self.reports = WorkerApi(self.store, TokenVerifier(kube.read), results, metrics, standby).application()
         expose(metrics, self.store, self.queue, self.guard, standby)

@@ -27,6 +27,8 @@ from crawl_operator.schedule_projection import run_of
 Json = Mapping[str, Any]
 
 _START_TIME: Final = TypeAdapter[datetime | None](Time | None)
+_SETTLED: Final = {phase: CrawlJobStatus(phase=phase) for phase in Phase}
+"""What is kept of the status of jobs with which all is settled: one for all of them, for there are thousands."""
 _NO_TIME: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -51,7 +53,7 @@ def job_of(body: Json, *, whole: bool = False) -> Job:
         phase=phase,
         deleting="deletionTimestamp" in meta,
         spec={} if settled else dict(body["spec"]),
-        status=CrawlJobStatus(phase=phase) if settled else status,
+        status=_SETTLED[phase] if settled else status,
         requeue=requeue,
         cancel=annotations.get(ANNOTATION_CANCEL, "").lower() == "true",
         marks=marks,

@@ -108,6 +108,14 @@ class Store:
         """Tell whether an object was seen deleted."""
         return uid in self._gone
 
+    def knows(self, key: JobKey, uid: str, version: int) -> bool:
+        """Tell whether a job, or a child of it, has been seen in this version or a later one."""
+        job = self._jobs.get(key)
+        if job is not None and job.uid == uid:
+            return job.version >= version
+        _, child = self._children.get(key, {}).get(uid, (None, None))
+        return child is not None and child.version >= version
+
     def put_job(self, job: Job) -> bool:
         """Take a job's state as seen; False if it was known already, or is older than what is known."""
         before = self._jobs.get(job.key)

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
-from crawl_operator.decide.model import BatchJob, WorkerPod
+from crawl_operator.decide.model import BatchJob, JobKey, WorkerPod
 from crawl_operator.decide.run import ScheduleKey
 from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, SCHEDULES, Kube, KubeError, NotFoundError, Object, Resource
 from crawl_operator.metrics import Metrics
@@ -164,28 +164,28 @@ class WatchGuard:
             self._remove(resource, known.key, uid)
 
     def _put(self, resource: Resource, body: Mapping[str, Any], *, gone: bool) -> None:
-        uid = body["metadata"]["uid"]
+        meta = body["metadata"]
         if resource is SCHEDULES:
             schedule = schedule_of(body)
             if gone:
-                self._store.schedules.remove(schedule.key, uid)
+                self._store.schedules.remove(schedule.key, schedule.uid)
             else:
                 self._store.schedules.put(schedule)
             return
         if resource is CRAWLJOBS:
-            job = job_of(body)
-            if gone:
-                self._store.remove_job(job.key, uid)
-            else:
-                self._store.put_job(job)
-            return
-        owner = owner_of(body)
-        if owner is None:
+            key, job_uid = JobKey(meta["namespace"], meta["name"]), meta["uid"]
+        elif (owner := owner_of(body)) is not None:
+            key, job_uid = owner
+        else:
             return
         if gone:
-            self._store.remove_child(owner[0], uid)
+            self._remove(resource, key, meta["uid"])
+        elif self._store.knows(key, meta["uid"], _version(body)):
+            return  # mostly of the operator's own writes, whose answers came first
+        elif resource is CRAWLJOBS:
+            self._store.put_job(job_of(body))
         else:
-            self._store.put_child(*owner, pod_of(body) if resource is PODS else batch_job_of(body))
+            self._store.put_child(key, job_uid, pod_of(body) if resource is PODS else batch_job_of(body))
 
     def _remove(self, resource: Resource, key: Key, uid: str) -> None:
         if isinstance(key, ScheduleKey):
@@ -202,5 +202,5 @@ class WatchGuard:
                 yield body
 
 
-def _version(body: Object) -> int:
+def _version(body: Mapping[str, Any]) -> int:
     return int(body["metadata"]["resourceVersion"])

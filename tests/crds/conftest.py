@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_server import ApiServer
 
+from api_server import ApiServer
 from local_cluster.cluster import LocalCluster
 
 CRDS = Path(__file__).parents[2] / "crds"

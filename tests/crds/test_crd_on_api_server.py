@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from api_server import BATCH, JOBS, SINGLE, ApiServer, Object, manifest
 
+from api_server import BATCH, JOBS, SINGLE, ApiServer, Object, manifest
 from crawl_api.crawljob import CrawlJobSpec, Priority
 from crawl_api.status import CrawlJobStatus, Phase
 

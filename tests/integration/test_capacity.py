@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +109,10 @@ def test_never_one_too_many_while_the_operator_is_killed_again_and_again(
         ]
         jobs.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
         for done in (1, 4, 7):
-            wait_until(lambda done=done: completed(jobs) >= done, f"{done} are done", 60)
+            wait_until(partial(reached, jobs, done), f"{done} are done", 60)
             operator.kill()
             operator.start()
-        wait_until(lambda: completed(jobs) == 12, "all are done", 90)
+        wait_until(partial(reached, jobs, 12), "all are done", 90)
         workers = [len(jobs.status(f"job{number}")["attempts"]) for number in range(12)]
         assert most_at_once() == (3, 12)
     assert workers == [1] * 12
@@ -195,10 +196,10 @@ def watched_pods(jobs: Jobs, file: Path) -> Iterator[Callable[[], tuple[int, int
             watch.wait(10)
 
 
-def completed(jobs: Jobs) -> int:
-    """Count the jobs that have completed."""
+def reached(jobs: Jobs, number: int) -> bool:
+    """Tell whether so many jobs have completed."""
     phases = jobs.kubectl("get", "crawljobs", "-o", "jsonpath={.items[*].status.phase}").stdout
-    return phases.split().count("Completed")
+    return phases.split().count("Completed") >= number
 
 
 def age(jobs: Jobs, name: str) -> float:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,8 +57,12 @@ class Pair:
         for name, priority in (("pod", "High"), ("job", "Normal")):
             self.jobs.apply(name, batch={"urls": urls}, priority=priority, fetch={"concurrency": 1})
         for name in ("pod", "job"):
-            wait_until(lambda name=name: self.jobs.status(name)["progress"].get("succeeded"), "it makes progress", 30)
+            wait_until(partial(self.moves, name), "it makes progress", 30)
         return {name: self.jobs.status(name)["workerId"] for name in ("pod", "job")}
+
+    def moves(self, name: str) -> bool:
+        """Tell whether a job has brought a page."""
+        return bool(self.jobs.status(name)["progress"].get("succeeded"))
 
     def finish(self, site: DemoSite, workers: dict[str, str]) -> None:
         """Wait for the jobs to end as if nothing had happened."""
