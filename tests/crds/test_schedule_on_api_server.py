@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from api_server import BATCH, SCHEDULES, SINGLE, Answer, ApiServer, Object
@@ -383,3 +384,15 @@ def test_names_of_schedules_and_their_repeats(api: ApiServer) -> None:
     assert "midnight" in {item["metadata"]["name"] for item in items}
     assert api.call("DELETE", f"{SCHEDULES}/midnight").status == 200
     assert api.call("DELETE", f"{SCHEDULES}/midnight").status == 404
+
+
+def test_the_examples_are_taken_and_show_every_field(api: ApiServer) -> None:
+    shown: set[str] = set()
+    files = sorted((ROOT / "examples" / "schedules").glob("*.yaml"))
+    assert len(files) >= 2
+    for file in files:
+        document = yaml.safe_load(file.read_text())
+        answer = api.call("POST", SCHEDULES, document)
+        assert answer.status == 201, f"{file.name}: {answer.message}"
+        shown |= set(document["spec"])
+    assert shown == {field.alias for field in ScheduledCrawlJobSpec.model_fields.values()}
