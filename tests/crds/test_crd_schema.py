@@ -101,6 +101,7 @@ def test_every_map_is_bounded() -> None:
         ".spec.metadata",
         ".status.errors[].details",
         *template,
+        f"{JOB}.custom.parameters",
         f"{JOB}.worker.nodeSelector",
         f"{JOB}.metadata",
     ]
