@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ _APISERVER_FLAGS: Final = {
     "kubelet-certificate-authority": "",  # the kubelet signs for itself
 }
 _IMPORT_SECONDS: Final = 300
+_KUBELET_PORT: Final = 10250
 
 
 class RealCluster(LocalCluster):
@@ -82,7 +84,7 @@ class RealCluster(LocalCluster):
         )
         self._node.write()
         self._launch_node(CONTAINERD)
-        self._await(lambda: None if self._node.socket.exists() else "does not listen", CONTAINERD)
+        self._await(self._runtime_problem, CONTAINERD)
         images = Images()
         images.derive(PAUSE_IMAGE, ["/bin/sleep", "infinity"])
         self.load(images, PAUSE_IMAGE)
@@ -102,7 +104,7 @@ class RealCluster(LocalCluster):
         end_processes(self._folder)
         down()
         self._launch_node(CONTAINERD)
-        self._await(lambda: None if self._node.socket.exists() else "does not listen", CONTAINERD)
+        self._await(self._runtime_problem, CONTAINERD)
         self._launch_node(KUBELET, KUBE_PROXY)
         self._await(self._node_problem, KUBELET)
 
@@ -110,12 +112,26 @@ class RealCluster(LocalCluster):
         for component in components:
             self._keeping.start(component, self._node.command(component))
 
+    def _runtime_problem(self) -> str | None:
+        try:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(self._node.socket))
+        except OSError as error:
+            return f"does not listen: {error}"
+        return None
+
     def _node_problem(self) -> str | None:
         found = self.kubectl("get", "node", self.node, "-o", "json", check=False)
         if found.returncode != 0:
             return "has not registered"
         conditions = {each["type"]: each["status"] for each in json.loads(found.stdout)["status"]["conditions"]}
-        return None if conditions.get("Ready") == "True" else "is not ready"
+        if conditions.get("Ready") != "True":
+            return "is not ready"
+        try:  # the condition outlives the process; its port does not
+            socket.create_connection((network.NODE_ADDRESS, _KUBELET_PORT), timeout=2).close()
+        except OSError as error:
+            return f"does not listen: {error}"
+        return None
 
     def _from_node(self, kubeconfig: Path) -> Path:
         """Write a kubeconfig by which the API server is found from the node's network."""
