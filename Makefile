@@ -9,7 +9,8 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test faults bench-reconcile bench-test e2e kind check fix generate lock clean
+.PHONY: help setup build demo demo-down test faults bench-reconcile bench-schedule bench-test e2e kind check fix generate \
+  lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -46,6 +47,9 @@ faults: build ## Run the tests that take minutes: operators killed, stopped and 
 
 bench-reconcile: build ## Measure the operator beside plain batch Jobs (ARGS=--quick for a minute instead of fifteen)
 	@$(BIN)/python -m crawl_benchmarks $(ARGS)
+
+bench-schedule: build ## Measure how late runs of schedules are, beside CronJobs (ARGS=--quick for three minutes instead of fifteen)
+	@$(BIN)/python -m crawl_benchmarks.schedules $(ARGS)
 
 bench-test: build ## Test that the benchmarks work
 	@$(BIN)/python -m pytest -m benchmarks

@@ -129,7 +129,8 @@ class OperatorProcess:
 def prepare(cluster: LocalCluster) -> None:
     """Install what the operator needs in a cluster: the CRD and its rights."""
     cluster.kubectl("apply", "-f", ROOT / "crds", "-f", ROOT / "operator" / "rbac.yaml")
-    cluster.kubectl("wait", "--for=condition=Established", "crd/crawljobs.crawl-operator.io", "--timeout=30s")
+    crds = ("crd/crawljobs.crawl-operator.io", "crd/scheduledcrawljobs.crawl-operator.io")
+    cluster.kubectl("wait", "--for=condition=Established", *crds, "--timeout=30s")
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float, pause: float = 0.1) -> None:

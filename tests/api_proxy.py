@@ -49,6 +49,8 @@ class ApiProxy:
         """How the client is cut off: its connections break, or nothing on them is ever answered."""
         self.frozen = False
         """Whether what watches deliver is held back, for ever, without a word."""
+        self.refused = ""
+        """The end of the paths on which nothing is written: what is tried is answered 503."""
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="api-proxy", daemon=True)
@@ -101,6 +103,9 @@ class ApiProxy:
         if self.cut:
             self.cut_off.append(Call(request.method, request.path, 0, at))
             await self._cut(request)
+        if self.refused and request.method in _WRITES and request.path.endswith(self.refused):
+            self.calls.append(Call(request.method, request.path, 503, at))
+            return web.Response(status=503, text="refused by the test")
         async with self._session.request(
             request.method, url, headers=headers, data=await request.read() or None
         ) as answer:

@@ -16,6 +16,7 @@ from local_cluster.cluster import LocalCluster
 
 NAMESPACE = "default"
 JOBS = f"/apis/crawl-operator.io/v1alpha1/namespaces/{NAMESPACE}/crawljobs"
+SCHEDULES = JOBS.replace("crawljobs", "scheduledcrawljobs")
 SINGLE: dict[str, Any] = {"type": "Single", "single": {"url": "https://example.org/"}}
 BATCH: dict[str, Any] = {"type": "Batch", "batch": {"urls": ["https://example.org/"]}}
 

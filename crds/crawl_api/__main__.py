@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import yaml
 
-from crawl_api.crd import crawljob_crd
-from crawl_api.names import PLURAL
+from crawl_api.crd import crawljob_crd, schedule_crd
+from crawl_api.names import PLURAL, SCHEDULE_PLURAL
 
-CRD_FILE: Final = f"{PLURAL}.yaml"
+DEFINITIONS: Final = {f"{PLURAL}.yaml": crawljob_crd, f"{SCHEDULE_PLURAL}.yaml": schedule_crd}
 
 
 class _PlainDumper(yaml.SafeDumper):
@@ -20,10 +20,10 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
-def render() -> str:
-    """Return the CrawlJob definition as YAML."""
+def render(definition: dict[str, Any]) -> str:
+    """Return a definition as YAML."""
     header = "# Generated from the models in crds/crawl_api by `make generate`; edit those.\n"
-    body = yaml.dump(crawljob_crd(), Dumper=_PlainDumper, sort_keys=False, width=120, allow_unicode=True)
+    body = yaml.dump(definition, Dumper=_PlainDumper, sort_keys=False, width=120, allow_unicode=True)
     return header + str(body)
 
 
@@ -33,16 +33,19 @@ def main() -> int:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("crds"), help="where the YAML lies (crds)")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not up to date")
     options = parser.parse_args()
-    path: Path = options.folder / CRD_FILE
-    wanted = render()
-    if path.is_file() and path.read_text() == wanted:
-        return 0
-    if options.check:
-        sys.stderr.write(f"{path} does not match the models: run `make generate` and commit the result\n")
-        return 1
-    path.write_text(wanted)
-    sys.stdout.write(f"wrote {path}\n")
-    return 0
+    drift = 0
+    for name, definition in DEFINITIONS.items():
+        path: Path = options.folder / name
+        wanted = render(definition())
+        if path.is_file() and path.read_text() == wanted:
+            continue
+        if options.check:
+            sys.stderr.write(f"{path} does not match the models: run `make generate` and commit the result\n")
+            drift = 1
+        else:
+            path.write_text(wanted)
+            sys.stdout.write(f"wrote {path}\n")
+    return drift
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""The CustomResourceDefinition of `CrawlJob`: the models' schemas with what only Kubernetes knows added to them.
+"""The CustomResourceDefinitions: the models' schemas with what only Kubernetes knows added to them.
 
 The API server alone refuses what can be said here (no webhook): unions, ranges, lengths, immutability.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from crawl_api.crawljob import CrawlJobSpec, union_message
 from crawl_api.job_types import JobType
-from crawl_api.names import GROUP, KIND, MAX_JOB_NAME, PLURAL, VERSION
+from crawl_api.names import GROUP, KIND, MAX_JOB_NAME, PLURAL, SCHEDULE_KIND, SCHEDULE_PLURAL, VERSION
+from crawl_api.schedule import ScheduledCrawlJobSpec, ScheduledCrawlJobStatus
 from crawl_api.schema import Schema, structural
 from crawl_api.status import ConditionStatus, ConditionType, CrawlJobStatus, Phase
 
@@ -21,20 +23,45 @@ Rule = dict[str, str]
 
 
 def crawljob_crd() -> dict[str, Any]:
-    """Return the definition as the API server takes it."""
+    """Return the definition of CrawlJob as the API server takes it."""
+    spec = structural(CrawlJobSpec)
+    spec["x-kubernetes-validations"] = [*_union_rules(), *_immutability_rules(spec)]
+    status = structural(CrawlJobStatus)
+    status["default"] = {"phase": Phase.PENDING.value, "progress": {"percent": 0}} | _initial_status("job")
+    root = _root("A web crawl: what to fetch, how, and how far it is.", spec, status)
+    root["x-kubernetes-validations"] = [_name_rule("the worker"), _priority_rule(), _dependency_rule()]
+    selectable = (".spec.type", ".spec.priority", ".status.phase")
+    return _definition(KIND, PLURAL, "crawl", root, _columns(), selectable)
+
+
+def schedule_crd() -> dict[str, Any]:
+    """Return the definition of ScheduledCrawlJob as the API server takes it."""
+    spec = structural(ScheduledCrawlJobSpec)
+    job = spec["properties"]["jobTemplate"]["properties"]["spec"]
+    job["x-kubernetes-validations"] = _union_rules()  # a template may change: it concerns later runs
+    status = structural(ScheduledCrawlJobStatus)
+    status["default"] = _initial_status("schedule")
+    root = _root("Web crawls by a cron line: what to run, and when.", spec, status)
+    root["x-kubernetes-validations"] = [_name_rule("its runs")]
+    return _definition(SCHEDULE_KIND, SCHEDULE_PLURAL, "scrawl", root, _schedule_columns(), (".spec.suspend",))
+
+
+def _definition(  # noqa: PLR0913, PLR0917 - the parts of a definition
+    kind: str, plural: str, short: str, root: Schema, columns: list[dict[str, Any]], selectable: Iterable[str]
+) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": KIND.lower(),
-                "shortNames": ["crawl"],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [short],
                 "categories": ["crawls"],
             },
             "versions": [
@@ -43,25 +70,19 @@ def crawljob_crd() -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": _columns(),
-                    "selectableFields": [
-                        {"jsonPath": path} for path in (".spec.type", ".spec.priority", ".status.phase")
-                    ],
-                    "schema": {"openAPIV3Schema": _root()},
+                    "additionalPrinterColumns": columns,
+                    "selectableFields": [{"jsonPath": path} for path in selectable],
+                    "schema": {"openAPIV3Schema": root},
                 }
             ],
         },
     }
 
 
-def _root() -> Schema:
-    spec = structural(CrawlJobSpec)
-    spec["x-kubernetes-validations"] = [*_union_rules(), *_immutability_rules(spec)]
-    status = structural(CrawlJobStatus)
-    status["default"] = _initial_status()
+def _root(description: str, spec: Schema, status: Schema) -> Schema:
     return {
         "type": "object",
-        "description": "A web crawl: what to fetch, how, and how far it is.",
+        "description": description,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
@@ -70,21 +91,18 @@ def _root() -> Schema:
             "spec": spec,
             "status": status,
         },
-        "x-kubernetes-validations": [_name_rule(), _priority_rule(), _dependency_rule()],
     }
 
 
-def _initial_status() -> Schema:
-    """A new job is Pending, and in progress for GitOps tools, before the operator has written a word (and for free)."""
+def _initial_status(what: str) -> Schema:
+    """A new object is in progress for GitOps tools before the operator has written a word (and for free)."""
     return {
-        "phase": Phase.PENDING.value,
-        "progress": {"percent": 0},
         "conditions": [
             {
                 "type": ConditionType.RECONCILING.value,
                 "status": ConditionStatus.TRUE.value,
                 "reason": "AwaitingOperator",
-                "message": "the operator has not seen this job yet",
+                "message": f"the operator has not seen this {what} yet",
                 "lastTransitionTime": "1970-01-01T00:00:00Z",
             }
         ],
@@ -120,10 +138,10 @@ def _immutability_rules(spec: Schema) -> list[Rule]:
     return rules
 
 
-def _name_rule() -> Rule:
+def _name_rule(bearer: str) -> Rule:
     return {
         "rule": f"self.metadata.name.size() <= {MAX_JOB_NAME}",
-        "message": f"metadata.name must be no longer than {MAX_JOB_NAME} characters (it becomes a label of the worker)",
+        "message": f"metadata.name must be no longer than {MAX_JOB_NAME} characters (it becomes a label of {bearer})",
     }
 
 
@@ -156,5 +174,23 @@ def _columns() -> list[dict[str, Any]]:
         {"name": "Reason", "type": "string", "jsonPath": reason, "priority": 1},
         {"name": "Result", "type": "string", "jsonPath": ".status.resultURL", "priority": 1},
         {"name": "Duration", "type": "string", "jsonPath": ".status.duration", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ]
+
+
+def _schedule_columns() -> list[dict[str, Any]]:
+    ready = '.status.conditions[?(@.type=="Ready")].reason'
+    return [
+        {"name": "Schedule", "type": "string", "jsonPath": ".spec.schedule"},
+        {"name": "Zone", "type": "string", "jsonPath": ".spec.timeZone"},
+        {"name": "Suspended", "type": "boolean", "jsonPath": ".spec.suspend"},
+        {"name": "Active", "type": "integer", "jsonPath": ".status.activeCount"},
+        {"name": "Last", "type": "date", "jsonPath": ".status.lastExecutedAt"},
+        # A text: kubectl shows no time to come as a date.
+        {"name": "Next", "type": "string", "jsonPath": ".status.nextExecutionAt"},
+        {"name": "Reason", "type": "string", "jsonPath": ready, "priority": 1},
+        {"name": "Runs", "type": "integer", "jsonPath": ".status.executionCount", "priority": 1},
+        {"name": "Missed", "type": "integer", "jsonPath": ".status.missedCount", "priority": 1},
+        {"name": "Policy", "type": "string", "jsonPath": ".spec.concurrencyPolicy", "priority": 1},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     ]

@@ -9,12 +9,23 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "CrawlJob"
 PLURAL: Final = "crawljobs"
 
+SCHEDULE_KIND: Final = "ScheduledCrawlJob"
+SCHEDULE_PLURAL: Final = "scheduledcrawljobs"
+
 LABEL_JOB: Final = f"{GROUP}/job"
 LABEL_JOB_UID: Final = f"{GROUP}/job-uid"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
 LABEL_PRIORITY: Final = f"{GROUP}/priority"
 LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 """On a job: the Kueue queue that decides when its batch Jobs run. The name is Kueue's."""
+
+LABEL_SCHEDULE: Final = f"{GROUP}/schedule"
+"""On a run: the name of the schedule that made it."""
+LABEL_SCHEDULE_UID: Final = f"{GROUP}/schedule-uid"
+LABEL_EXECUTION: Final = f"{GROUP}/execution"
+"""On a run: its number among the runs of its schedule, from 1; an annotation too."""
+ANNOTATION_SLOT: Final = f"{GROUP}/scheduled-at"
+"""On a run: the time that it was due, in the zone of its schedule."""
 
 ANNOTATION_ASSIGNMENT: Final = f"{GROUP}/assignment"
 """On a worker pod: the JSON of its `Assignment`, which the pod reads as a downward-API file."""
@@ -34,6 +45,9 @@ ANNOTATION_CANCEL: Final = f"{GROUP}/cancel"
 
 ANNOTATION_REPORTS: Final = f"{GROUP}/reports"
 """On the operators' Lease: the URL at which the one that leads takes the reports of workers."""
+ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
+"""A person's lever on a schedule: each new value makes a run now. On that run: the value. The operator never touches
+the former."""
 
 TOKEN_AUDIENCE: Final = "crawl-operator"  # noqa: S105 - a name, not a secret
 """The audience of the workers' projected tokens: useless on the Kubernetes API, accepted by the operator alone."""
@@ -50,4 +64,4 @@ ENV_STORE_CREDENTIALS: Final = "CRAWL_STORE_CREDENTIALS"
 """A folder with the Secret that `spec.output.credentials` names, one file per key."""
 
 MAX_JOB_NAME: Final = 63
-"""Characters in a job's name: it is also a label value on its pods."""
+"""Characters in a job's name, and in a schedule's: they are also label values on what is made of them."""

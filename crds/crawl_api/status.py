@@ -1,7 +1,7 @@
 """`CrawlJob.status`: what the operator reports. Only the operator writes it, and only through one patch at a time."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import Field, StringConstraints
 
@@ -77,10 +77,13 @@ class Execution(StrEnum):
 Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_]*$", min_length=1, max_length=64)]
 
 
-class Condition(ApiModel):
-    """One aspect of the state, in the shape of metav1.Condition."""
+K = TypeVar("K", bound=StrEnum)
 
-    type: ConditionType
+
+class BaseCondition(ApiModel, Generic[K]):
+    """One aspect of the state of an object, in the shape of metav1.Condition."""
+
+    type: K
     """Which aspect."""
     status: ConditionStatus
     """Whether it holds."""
@@ -92,6 +95,10 @@ class Condition(ApiModel):
     """When `status` last changed."""
     observed_generation: Count = 0
     """The generation of the spec this was said of."""
+
+
+class Condition(BaseCondition[ConditionType]):
+    """One aspect of the state of a job."""
 
 
 class JobError(ApiModel):

@@ -77,7 +77,9 @@ async def run(settings: Settings) -> None:
         # watch a kind that is not there yet.
         await _fill(parts.guard)
         # Kopf waits for the tasks of others before it ends: it is the last to be waited for.
-        watches = asyncio.create_task(handlers.run_watches(parts.guard.seen, settings.namespaces, stop))
+        watches = asyncio.create_task(
+            handlers.run_watches(parts.guard.seen, parts.guard.kinds, settings.namespaces, stop)
+        )
         stack.push_async_callback(_end, watches, stop)
         for runner in runners:
             stack.push_async_callback(runner.cleanup)
@@ -88,6 +90,7 @@ async def run(settings: Settings) -> None:
                 for work in (
                     parts.reconciler.run(),
                     parts.guard.run(),
+                    parts.reconciler.scheduler.watch_clock(),
                     metrics.measure_lag(),
                     # What another leader has written last may not have been seen yet: capacity is counted from it.
                     elected.run(prepare=parts.guard.fill, lead=parts.lead),
@@ -117,7 +120,7 @@ async def _fill(guard: WatchGuard) -> None:
         try:
             await guard.fill()
         except NotFoundError:
-            _log.error("CrawlJobs are unknown to the cluster: install the CRD with `kubectl apply -f crds/`")
+            _log.error("a kind of ours is unknown to the cluster: install the CRDs with `kubectl apply -f crds/`")
         except KubeError as error:
             _log.error("the first list failed: %s", error)
         else:

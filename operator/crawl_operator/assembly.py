@@ -4,19 +4,19 @@ from collections.abc import Callable
 from datetime import datetime
 
 from crawl_api.crawljob import Priority
-from crawl_operator.decide.model import JobKey
+from crawl_operator.decide.run import ScheduleKey
 from crawl_operator.forwarding import Forwarder
 from crawl_operator.gauges import expose
 from crawl_operator.health import HealthApi
-from crawl_operator.kube import Kube
+from crawl_operator.kube import SCHEDULES, Kube
 from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler, utc_now
 from crawl_operator.results import ResultStore
 from crawl_operator.settings import Settings
-from crawl_operator.store import Store
+from crawl_operator.store import Key, Store
 from crawl_operator.tokens import TokenVerifier
-from crawl_operator.watch_guard import WatchGuard
+from crawl_operator.watch_guard import KINDS, WatchGuard
 from crawl_operator.worker_api import WorkerApi
 
 
@@ -46,14 +46,17 @@ class Assembly:
         forwarder: Forwarder | None = None,
     ) -> None:
         metrics = metrics or Metrics()
-        self.queue: WorkQueue[JobKey] = WorkQueue(self._urgent)
+        self.queue: WorkQueue[Key] = WorkQueue(self._urgent)
         self.store = Store(self.queue.add, settings.running_limits, clock)
         results = ResultStore(
             settings.results.folder,
             max_bytes=settings.results.max_bytes,
             inline_limit=settings.results.inline_limit_bytes,
         )
-        self.guard = WatchGuard(self.store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics)
+        kinds = [kind for kind in KINDS if kind is not SCHEDULES or settings.scheduler.enabled]
+        self.guard = WatchGuard(
+            self.store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics, kinds
+        )
         self.reconciler = Reconciler(self.store, self.queue, kube, results, settings, clock, metrics)
 
         def closed() -> str:
@@ -65,7 +68,7 @@ class Assembly:
         expose(metrics, self.store, self.queue, self.guard, standby)
 
     def lead(self) -> None:
-        """Begin to act, all that exists having been seen: places are given, and every job is looked at.
+        """Begin to act, all that exists having been seen: places are given, and every object is looked at.
 
         One that has ended long ago may be kept no longer, and of one that is gone something may be stored.
         """
@@ -74,7 +77,10 @@ class Assembly:
             self.queue.add(job.key)
         for key in tuple(self.store.removed):
             self.queue.add(key)
+        self.store.schedules.wake_all()
 
-    def _urgent(self, key: JobKey) -> bool:
+    def _urgent(self, key: Key) -> bool:
+        if isinstance(key, ScheduleKey):
+            return True  # it keeps a time
         job = self.store.job(key)
         return job is not None and job.priority is Priority.CRITICAL

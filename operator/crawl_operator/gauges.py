@@ -7,15 +7,15 @@ from prometheus_client import Gauge
 
 from crawl_api.crawljob import Priority
 from crawl_api.status import Phase
-from crawl_operator.decide.model import JobKey
 from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
-from crawl_operator.store import Store, WorkerState
-from crawl_operator.watch_guard import KINDS, WatchGuard
+from crawl_operator.schedules import ScheduleState
+from crawl_operator.store import Key, Store, WorkerState
+from crawl_operator.watch_guard import WatchGuard
 
 
 def expose(
-    metrics: Metrics, store: Store, queue: WorkQueue[JobKey], guard: WatchGuard, standby: Callable[[], str]
+    metrics: Metrics, store: Store, queue: WorkQueue[Key], guard: WatchGuard, standby: Callable[[], str]
 ) -> None:
     """Have every scrape read these; `standby` says why this operator does not lead, and nothing where it does."""
 
@@ -34,13 +34,16 @@ def expose(
     workers = gauge("workers", "Worker pods that have not ended.", "state")
     for state in WorkerState:
         workers.labels(state).set_function(partial(store.workers.__getitem__, state))
+    schedules = gauge("schedules", "ScheduledCrawlJobs there are, by state.", "state")
+    for condition in ScheduleState:
+        schedules.labels(condition).set_function(partial(store.schedules.states.__getitem__, condition))
     gauge("queue_depth", "Jobs that are to be looked at now.").set_function(lambda: len(queue))
     gauge(
         "queue_oldest_age_seconds", "For how long the job that waits longest, or is in hand longest, does."
     ).set_function(queue.oldest_age)
     watched = gauge("watch_age_seconds", "Time since the watch has delivered anything.", "resource")
     listed = gauge("relist_age_seconds", "Time since a list was last compared with the watch.", "resource")
-    for kind in KINDS:
+    for kind in guard.kinds:
         watched.labels(kind.plural).set_function(partial(guard.watch_age, kind))
         listed.labels(kind.plural).set_function(partial(guard.relist_age, kind))
     gauge("leader", "1 if this operator may act, 0 if it stands by.").set_function(lambda: 0 if standby() else 1)

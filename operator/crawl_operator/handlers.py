@@ -14,8 +14,8 @@ from typing import Any, Final
 import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory  # what `kopf.operator` takes
 
-from crawl_api.names import GROUP, LABEL_JOB_UID, PLURAL, VERSION
-from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Connection, LoginFailedError, Resource
+from crawl_api.names import LABEL_JOB_UID
+from crawl_operator.kube import Connection, LoginFailedError, Resource
 
 Seen = Callable[[Resource, bool, Mapping[str, Any]], None]
 """Called with the kind, whether the object is gone, and the object."""
@@ -28,8 +28,10 @@ _IDENTITY: Final[Any] = "crawl-operator"
 """Unused without peering; else Kopf asks for the user's name, which in an image is none."""
 
 
-async def run_watches(seen: Seen, namespaces: Collection[str], stop: asyncio.Event) -> None:
-    """Watch CrawlJobs, pods and batch Jobs until `stop` is set; raises if Kopf gives up.
+async def run_watches(
+    seen: Seen, kinds: Collection[Resource], namespaces: Collection[str], stop: asyncio.Event
+) -> None:
+    """Watch objects of these kinds until `stop` is set; raises if Kopf gives up.
 
     Kopf takes SIGTERM and SIGINT for itself: when one arrives, `stop` is set here, for everything else to end.
     """
@@ -37,9 +39,9 @@ async def run_watches(seen: Seen, namespaces: Collection[str], stop: asyncio.Eve
     settings = kopf.OperatorSettings()
     _configure(settings)
     kopf.on.login(registry=registry)(_login)
-    watched = {CRAWLJOBS: (GROUP, VERSION, PLURAL), PODS: ("v1", "pods"), BATCH_JOBS: ("batch", "v1", "jobs")}
-    for resource, selector in watched.items():
-        kopf.on.event(*selector, registry=registry, id=resource.plural)(_trigger(resource, seen))
+    for resource in kinds:
+        group, _, version = resource.api.rpartition("/")
+        kopf.on.event(group, version, resource.plural, registry=registry, id=resource.plural)(_trigger(resource, seen))
 
     async def cleanup(**_: Any) -> None:
         stop.set()

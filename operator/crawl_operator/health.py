@@ -6,9 +6,9 @@ from typing import Final
 
 from aiohttp import web
 
-from crawl_operator.decide.model import JobKey
 from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
+from crawl_operator.store import Key
 from crawl_operator.watch_guard import WatchGuard
 
 STUCK_SECONDS: Final = 180.0
@@ -26,7 +26,7 @@ class HealthApi:
     def __init__(
         self,
         guard: WatchGuard,
-        queue: WorkQueue[JobKey],
+        queue: WorkQueue[Key],
         metrics: Metrics | None = None,
         standby: Callable[[], str] = str,
         *,

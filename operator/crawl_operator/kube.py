@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import aiohttp
 from pydantic_core import from_json, to_json
 
-from crawl_api.names import API_VERSION, PLURAL
+from crawl_api.names import API_VERSION, PLURAL, SCHEDULE_PLURAL
 from crawl_operator.metrics import Metrics
 
 Object = dict[str, Any]
@@ -85,6 +85,7 @@ class Resource:
 
 
 CRAWLJOBS: Final = Resource(API_VERSION, PLURAL)
+SCHEDULES: Final = Resource(API_VERSION, SCHEDULE_PLURAL)
 PODS: Final = Resource("v1", "pods")
 BATCH_JOBS: Final = Resource("batch/v1", "jobs")
 EVENTS: Final = Resource("v1", "events")
@@ -201,8 +202,10 @@ class Kube:
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str, *, version: int | None = None
-    ) -> None:
+    ) -> bool:
         """Delete this very object, in this version if one is given, and then what it owns; a pod gets its grace period.
+
+        Returns whether it is gone at once: one with a grace period or finalizers is not.
 
         Raises:
             NotFoundError: it is gone.
@@ -210,7 +213,8 @@ class Kube:
         """
         preconditions = {"uid": uid} | ({"resourceVersion": str(version)} if version is not None else {})
         body = {"preconditions": preconditions, "propagationPolicy": "Background"}
-        await self._call("delete", resource.plural, resource.path(namespace, name), body=body)
+        answer = await self._call("delete", resource.plural, resource.path(namespace, name), body=body)
+        return answer.get("kind") == "Status"
 
     async def list(
         self, resource: Resource, namespace: str | None, *, selector: str = "", metadata_only: bool = False

@@ -13,14 +13,17 @@ from prometheus_client.exposition import choose_encoder
 
 from crawl_api.crawljob import Priority
 from crawl_api.job_types import JobType
+from crawl_api.schedule import ScheduledCrawlJobStatus
 from crawl_api.status import CrawlJobStatus, Phase
 from crawl_operator.decide.model import Job
+from crawl_operator.decide.schedule import REASONS
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series of every counter and histogram
 
 _PREFIX: Final = "crawl_operator"
 _JOB_SECONDS: Final = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 _CALL_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
+_LATE_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 _LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _LAG_INTERVAL: Final = 0.5
 
@@ -69,6 +72,17 @@ class Metrics:
         self._missed = self._counter(
             "watch_missed_changes", "Changes that a list showed and the watch had not.", "resource"
         )
+        self._runs = self._counter("schedule_runs", "Runs made, by what asked for them.", "trigger")
+        for trigger in ("Schedule", "Manual"):
+            self._runs.labels(trigger)
+        self._slots_missed = self._counter(
+            "schedule_missed_runs", "Times at which a run was due and none was made.", "reason"
+        )
+        for reason in REASONS:
+            self._slots_missed.labels(reason)
+        self._late = self._histogram(
+            "schedule_lateness_seconds", "Time from when a run was due until it was made.", (), _LATE_SECONDS
+        )
         self._reports = self._counter(
             "worker_reports", "Reports of workers, by the HTTP status they were answered with.", "kind", "code"
         )
@@ -89,6 +103,17 @@ class Metrics:
             ended.labels(kind, priority).inc()
         if status.processing_time_ms is not None:
             self._processing.labels(kind).observe(status.processing_time_ms / 1000)
+
+    def schedule_written(self, before: ScheduledCrawlJobStatus, status: ScheduledCrawlJobStatus) -> None:
+        """Count what one write made of a schedule: the only place where what it missed is counted."""
+        if (missed := status.missed_count - before.missed_count) > 0:
+            self._slots_missed.labels(status.last_missed[-1].reason).inc(missed)
+
+    def run_made(self, late: float | None) -> None:
+        """Count a run that was made, so many seconds after it was due; None where a person asked for it."""
+        self._runs.labels("Manual" if late is None else "Schedule").inc()
+        if late is not None:
+            self._late.observe(late)
 
     def reconciled(self, seconds: float, failure: str = "") -> None:
         """Count one round of one job, and in one word why it failed if it did."""

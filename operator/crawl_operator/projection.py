@@ -22,6 +22,7 @@ from crawl_api.status import MAX_REQUEUE, CrawlJobStatus, Phase
 from crawl_operator.decide.marks import OWN, asks_again, marks_of
 from crawl_operator.decide.model import BatchJob, Job, JobKey, WorkerPod
 from crawl_operator.decide.retention import KEPT, expiry_of
+from crawl_operator.schedule_projection import run_of
 
 Json = Mapping[str, Any]
 
@@ -59,6 +60,7 @@ def job_of(body: Json, *, whole: bool = False) -> Job:
         queue=(meta.get("labels") or {}).get(LABEL_QUEUE, ""),
         settled=settled,
         expiry=expiry_of(_ttl(body), status) if phase.terminal else KEPT,
+        run=run_of(meta, status),
     )
 
 

@@ -1,4 +1,4 @@
-"""Observe, decide, act: the loop of one job. What fails goes up to `run`, which alone retries and logs."""
+"""Observe, decide, act: the loop of jobs and schedules. What fails goes up to `run`, which alone retries and logs."""
 
 import asyncio
 import logging
@@ -22,6 +22,7 @@ from crawl_operator.decide.model import (
     Plan,
     WorkerPod,
 )
+from crawl_operator.decide.run import ScheduleKey
 from crawl_operator.kube import (
     BATCH_JOBS,
     CRAWLJOBS,
@@ -36,8 +37,9 @@ from crawl_operator.metrics import Metrics
 from crawl_operator.projection import job_of
 from crawl_operator.queue import WorkQueue
 from crawl_operator.results import ResultStore
+from crawl_operator.scheduler import Scheduler
 from crawl_operator.settings import Settings
-from crawl_operator.store import Store
+from crawl_operator.store import Key, Store
 
 _log = logging.getLogger(__name__)
 
@@ -51,12 +53,12 @@ def utc_now() -> datetime:
 
 
 class Reconciler:
-    """Brings every job in the queue a step further, several at once, each by one task at a time."""
+    """Brings every object in the queue a step further, several at once, each by one task at a time."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts it joins
         self,
         store: Store,
-        queue: WorkQueue[JobKey],
+        queue: WorkQueue[Key],
         kube: Kube,
         results: ResultStore,
         settings: Settings,
@@ -72,6 +74,7 @@ class Reconciler:
         self._clock = clock
         self._metrics = metrics or Metrics()
         self._actor = Actor(store, kube, results, settings, clock, self._metrics)
+        self.scheduler = Scheduler(store, kube, settings, clock, self._metrics)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -107,10 +110,15 @@ class Reconciler:
             self._metrics.reconciled(time.monotonic() - started, failure)
             await asyncio.sleep(0)  # a round need not have waited for anything: watches, probes and signals come first
 
-    async def reconcile(self, key: JobKey) -> float | None:
-        """Bring one job a step further; return in how many seconds to look again, if by the clock."""
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one object a step further; return in how many seconds to look again, if by the clock."""
         if not self._kube.may_write:
             return None  # another operator acts; taking over brings every key back
+        if isinstance(key, ScheduleKey):
+            return await self.scheduler.reconcile(key)
+        return await self._reconcile_job(key)
+
+    async def _reconcile_job(self, key: JobKey) -> float | None:
         await self._clear_up(key)
         job = self._store.job(key)
         await self._settle_reservation(key, job)

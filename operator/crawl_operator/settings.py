@@ -138,6 +138,13 @@ class Retention(_Group):
     """False keeps finished jobs: a job that is applied from Git would be created, and so run, again."""
 
 
+class Scheduler(_Group):
+    """ScheduledCrawlJobs."""
+
+    enabled: bool = True
+    """False leaves them alone: they are neither watched nor run."""
+
+
 class PriorityClass(_Group):
     """How jobs of one priority run."""
 
@@ -212,6 +219,7 @@ class Settings(BaseSettings):
     retention: Retention = Retention()
     classes: Mapping[Priority, PriorityClass] = {}
     """By priority, as much as shall differ from the defaults."""
+    scheduler: Scheduler = Scheduler()
     reconcile: Reconcile = Reconcile()
     leadership: Leadership = Leadership()
 

@@ -1,23 +1,26 @@
-"""What the operator has seen: jobs and their children, never older than the operator's own last write.
+"""What the operator has seen: jobs, their children and their schedules, never older than the operator's own last write.
 
 The watches, the periodic relist and the answers to the operator's own writes all end here, in any order. Of two
 versions of an object the later wins; what was seen deleted does not come back.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 from crawl_api.status import Phase
 from crawl_api.worker_protocol import ProgressReport
+from crawl_operator.buried import Buried
 from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.model import BatchJob, Child, Job, JobKey, WorkerPod
+from crawl_operator.decide.run import ScheduleKey
 from crawl_operator.dependents import Dependents
 from crawl_operator.places import Places
+from crawl_operator.schedules import Schedules
 
-_REMEMBERED_DELETIONS: Final = 10_000
+Key = JobKey | ScheduleKey
+"""What names an object that is looked at."""
 
 
 class WorkerState(StrEnum):
@@ -32,7 +35,7 @@ class Store:
     """Jobs, their children and their newest progress reports.
 
     Args:
-        changed: called with the key of a job whenever something about it is new.
+        changed: called with the key of a job or schedule whenever something about it is new.
         limits: how many jobs may run at once.
         clock: tells the time.
 
@@ -42,10 +45,12 @@ class Store:
         workers: how many pods live, by state, counted likewise.
     """
 
-    def __init__(self, changed: Callable[[JobKey], None], limits: RunningLimits, clock: Callable[[], datetime]) -> None:
+    def __init__(self, changed: Callable[[Key], None], limits: RunningLimits, clock: Callable[[], datetime]) -> None:
         self._changed = changed
         self.places = Places(limits, changed, clock)
         self.dependents = Dependents(changed)
+        self._gone = Buried()
+        self.schedules = Schedules(changed, self._gone)
         self.phases: Counter[Phase] = Counter()
         self.workers: Counter[WorkerState] = Counter()
         self._jobs: dict[JobKey, Job] = {}
@@ -54,7 +59,6 @@ class Store:
         self._reports: dict[str, tuple[int, ProgressReport]] = {}  # by job UID: attempt, report
         self.removed: dict[JobKey, set[str]] = {}
         """UIDs of jobs that are gone, or seem to be, until what they have stored is removed."""
-        self._gone: OrderedDict[str, None] = OrderedDict()  # UIDs of deleted objects
 
     def job(self, key: JobKey) -> Job | None:
         """Return a job as last seen."""
@@ -125,12 +129,16 @@ class Store:
         if job.phase.terminal:
             self._reports.pop(job.uid, None)
         self.dependents.put(job)
+        if before is not None and before.run is not None and before.uid != job.uid:
+            self.schedules.remove_run(before.run)
+        if job.run is not None:
+            self.schedules.put_run(job.run)
         self._changed(job.key)
         return True
 
     def remove_job(self, key: JobKey, uid: str) -> None:
         """Take note that a job is gone."""
-        self._bury(uid)
+        self._gone.add(uid)
         job = self._jobs.get(key)
         if job is not None and job.uid == uid:
             del self._jobs[key]
@@ -139,6 +147,8 @@ class Store:
             self._reports.pop(uid, None)
             self.places.leave(job)
             self.dependents.remove(key)
+            if job.run is not None:
+                self.schedules.remove_run(job.run)
             self._changed(key)
 
     def left_behind(self, key: JobKey, uid: str) -> None:
@@ -173,7 +183,7 @@ class Store:
 
     def remove_child(self, key: JobKey, uid: str) -> None:
         """Take note that a child is gone."""
-        self._bury(uid)
+        self._gone.add(uid)
         self._pods.pop(uid, None)
         siblings = self._children.get(key, {})
         before = siblings.pop(uid, None)
@@ -226,8 +236,3 @@ class Store:
             self.places.wait(job)
         else:
             self.places.leave(job)
-
-    def _bury(self, uid: str) -> None:
-        self._gone[uid] = None
-        while len(self._gone) > _REMEMBERED_DELETIONS:
-            self._gone.popitem(last=False)

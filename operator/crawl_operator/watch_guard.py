@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from crawl_operator.decide.model import BatchJob, JobKey, WorkerPod
-from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Kube, KubeError, NotFoundError, Object, Resource
+from crawl_operator.decide.run import ScheduleKey
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, SCHEDULES, Kube, KubeError, NotFoundError, Object, Resource
 from crawl_operator.metrics import Metrics
 from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of
-from crawl_operator.store import Store
+from crawl_operator.schedule_projection import schedule_of
+from crawl_operator.store import Key, Store
 from crawl_operator.workloads import CHILD_SELECTOR
 
 _log = logging.getLogger(__name__)
@@ -18,14 +20,14 @@ _log = logging.getLogger(__name__)
 _GRACE: Final = 5.0
 """Seconds a watch may lag behind a list before it counts as having missed something."""
 
-KINDS: Final = (CRAWLJOBS, PODS, BATCH_JOBS)
+KINDS: Final = (SCHEDULES, CRAWLJOBS, PODS, BATCH_JOBS)
 
 
 class _Known(NamedTuple):
     """An object as the store knows it."""
 
-    key: JobKey
-    """Of the job that it is, or belongs to."""
+    key: Key
+    """Of the job or schedule that it is, or of the job that it belongs to."""
     name: str
     version: int
 
@@ -36,21 +38,29 @@ class WatchGuard:
     Args:
         namespaces: those served; none: the whole cluster.
         interval: seconds between two comparisons.
+        kinds: what is watched.
     """
 
-    def __init__(
-        self, store: Store, kube: Kube, namespaces: Collection[str], interval: float, metrics: Metrics | None = None
+    def __init__(  # noqa: PLR0913, PLR0917 - what is compared with what, and how often
+        self,
+        store: Store,
+        kube: Kube,
+        namespaces: Collection[str],
+        interval: float,
+        metrics: Metrics | None = None,
+        kinds: Collection[Resource] = KINDS,
     ) -> None:
         self._store = store
         self._kube = kube
         self._metrics = metrics or Metrics()
         self._scopes = tuple(namespaces) or (None,)
         self._interval = interval
-        self._seen_at = dict.fromkeys(KINDS, time.monotonic())
-        self._listed_at = dict.fromkeys(KINDS, time.monotonic())
+        self.kinds = tuple(kinds)
+        self._seen_at = dict.fromkeys(self.kinds, time.monotonic())
+        self._listed_at = dict.fromkeys(self.kinds, time.monotonic())
         self._frozen: set[Resource] = set()
         self.synced = False
-        for resource in KINDS:
+        for resource in self.kinds:
             self._metrics.changes_missed(resource.plural, 0)
 
     @property
@@ -79,7 +89,7 @@ class WatchGuard:
             NotFoundError: the CRD is not installed.
             KubeError: a list could not be read.
         """
-        for resource in KINDS:
+        for resource in self.kinds:
             async for body in self._list(resource, metadata_only=False):
                 self._put(resource, body, gone=False)
             self._listed_at[resource] = time.monotonic()
@@ -89,7 +99,7 @@ class WatchGuard:
         """Compare lists and watches until cancelled."""
         while True:
             await asyncio.sleep(self._interval)
-            for resource in KINDS:
+            for resource in self.kinds:
                 try:
                     await self.compare(resource)
                 except KubeError as error:
@@ -128,6 +138,8 @@ class WatchGuard:
 
     def _known(self, resource: Resource) -> dict[str, _Known]:
         """Return what the store knows, by UID."""
+        if resource is SCHEDULES:
+            return {each.uid: _Known(each.key, each.key.name, each.version) for each in self._store.schedules}
         if resource is CRAWLJOBS:
             return {job.uid: _Known(job.key, job.key.name, job.version) for job in self._store.jobs()}
         children = self._store.all_children(WorkerPod if resource is PODS else BatchJob)
@@ -153,6 +165,13 @@ class WatchGuard:
 
     def _put(self, resource: Resource, body: Mapping[str, Any], *, gone: bool) -> None:
         meta = body["metadata"]
+        if resource is SCHEDULES:
+            schedule = schedule_of(body)
+            if gone:
+                self._store.schedules.remove(schedule.key, schedule.uid)
+            else:
+                self._store.schedules.put(schedule)
+            return
         if resource is CRAWLJOBS:
             key, job_uid = JobKey(meta["namespace"], meta["name"]), meta["uid"]
         elif (owner := owner_of(body)) is not None:
@@ -168,14 +187,16 @@ class WatchGuard:
         else:
             self._store.put_child(key, job_uid, pod_of(body) if resource is PODS else batch_job_of(body))
 
-    def _remove(self, resource: Resource, key: JobKey, uid: str) -> None:
-        if resource is CRAWLJOBS:
+    def _remove(self, resource: Resource, key: Key, uid: str) -> None:
+        if isinstance(key, ScheduleKey):
+            self._store.schedules.remove(key, uid)
+        elif resource is CRAWLJOBS:
             self._store.remove_job(key, uid)
         else:
             self._store.remove_child(key, uid)
 
     async def _list(self, resource: Resource, *, metadata_only: bool) -> AsyncIterator[Object]:
-        selector = "" if resource is CRAWLJOBS else CHILD_SELECTOR
+        selector = CHILD_SELECTOR if resource in {PODS, BATCH_JOBS} else ""
         for namespace in self._scopes:
             async for body in self._kube.list(resource, namespace, selector=selector, metadata_only=metadata_only):
                 yield body

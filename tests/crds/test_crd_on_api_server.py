@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,11 @@ import yaml
 from api_server import BATCH, JOBS, SINGLE, ApiServer, Object, manifest
 from crawl_api.crawljob import CrawlJobSpec, Priority
 from crawl_api.status import CrawlJobStatus, Phase
-from local_cluster.cluster import LocalCluster
 
 pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).parents[2]
 URL = "https://example.org/"
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[ApiServer]:
-    with LocalCluster("crd", node=False) as cluster:
-        cluster.kubectl("apply", "-f", ROOT / "crds" / "crawljobs.yaml")
-        cluster.kubectl("wait", "--for=condition=Established", "crd/crawljobs.crawl-operator.io", "--timeout=30s")
-        server = ApiServer(cluster)
-        yield server
-        server.close()
 
 
 def batch(*urls: str) -> Object:

@@ -1,5 +1,6 @@
 """The CRD's schema: generated from the models, the same as they are, and bounded everywhere."""
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from crawl_api.crawljob import CrawlJobSpec
-from crawl_api.crd import crawljob_crd
+from crawl_api.crd import crawljob_crd, schedule_crd
 from crawl_api.job_types import JobType
+from crawl_api.schedule import ScheduledCrawlJobSpec, ScheduledCrawlJobStatus
 from crawl_api.schema import structural
 from crawl_api.status import ConditionType, CrawlJobStatus, Phase
 
@@ -21,8 +23,8 @@ CRDS = Path(__file__).parents[2] / "crds"
 Schema = dict[str, Any]
 
 
-def root() -> Schema:
-    (version,) = crawljob_crd()["spec"]["versions"]
+def root(crd: Schema) -> Schema:
+    (version,) = crd["spec"]["versions"]
     schema: Schema = version["schema"]["openAPIV3Schema"]
     return schema
 
@@ -37,8 +39,12 @@ def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
             yield from nodes(schema[keyword], path + mark)
 
 
-PARTS = {"spec": root()["properties"]["spec"], "status": root()["properties"]["status"]}
+PARTS = {name: root(crawljob_crd())["properties"][name] for name in ("spec", "status")}
+SCHEDULE_PARTS = {name: root(schedule_crd())["properties"][name] for name in ("spec", "status")}
 ALL = [(path, node) for name, part in PARTS.items() for path, node in nodes(part, f".{name}")]
+SCHEDULE = [(path, node) for name, part in SCHEDULE_PARTS.items() for path, node in nodes(part, f".{name}")]
+EVERY = ALL + SCHEDULE
+JOB = ".spec.jobTemplate.spec"
 
 
 def generate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -52,11 +58,16 @@ def test_the_file_is_what_the_models_say() -> None:
     checked = generate(CRDS, "--check")
     assert checked.returncode == 0, checked.stderr
     assert yaml.safe_load((CRDS / "crawljobs.yaml").read_text()) == crawljob_crd()
+    assert yaml.safe_load((CRDS / "scheduledcrawljobs.yaml").read_text()) == schedule_crd()
 
 
 def test_a_changed_or_missing_file_is_drift_and_is_written_anew(tmp_path: Path) -> None:
-    for content in (None, "kind: CustomResourceDefinition\n", (CRDS / "crawljobs.yaml").read_text() + "# more\n"):
-        file = tmp_path / "crawljobs.yaml"
+    assert generate(tmp_path).returncode == 0
+    for name, content in itertools.product(
+        ("crawljobs.yaml", "scheduledcrawljobs.yaml"), (None, "kind: CustomResourceDefinition\n")
+    ):
+        file = tmp_path / name
+        file.unlink()
         if content is not None:
             file.write_text(content)
         checked = generate(tmp_path, "--check")
@@ -64,34 +75,41 @@ def test_a_changed_or_missing_file_is_drift_and_is_written_anew(tmp_path: Path) 
         assert "make generate" in checked.stderr
         assert (file.read_text() if file.exists() else None) == content, "a check writes nothing"
         assert generate(tmp_path).returncode == 0
-        assert file.read_text() == (CRDS / "crawljobs.yaml").read_text()
+        assert file.read_text() == (CRDS / name).read_text()
 
 
 def test_every_text_is_bounded() -> None:
     """The API server computes the cost of CEL rules from these bounds, and a status must always fit its object."""
     unbounded = [
-        path for path, node in ALL if node.get("type") == "string" and not node.keys() & {"maxLength", "enum", "format"}
+        path
+        for path, node in EVERY
+        if node.get("type") == "string" and not node.keys() & {"maxLength", "enum", "format"}
     ]
     assert unbounded == []
 
 
 def test_every_list_is_bounded() -> None:
-    assert [path for path, node in ALL if node.get("type") == "array" and "maxItems" not in node] == []
+    assert [path for path, node in EVERY if node.get("type") == "array" and "maxItems" not in node] == []
 
 
 def test_every_map_is_bounded() -> None:
-    maps = [(path, node) for path, node in ALL if "additionalProperties" in node]
+    maps = [(path, node) for path, node in EVERY if "additionalProperties" in node]
+    template = [".spec.jobTemplate.metadata.labels", ".spec.jobTemplate.metadata.annotations"]
     assert [path for path, _ in maps] == [
         ".spec.custom.parameters",
         ".spec.worker.nodeSelector",
         ".spec.metadata",
         ".status.errors[].details",
+        *template,
+        f"{JOB}.custom.parameters",
+        f"{JOB}.worker.nodeSelector",
+        f"{JOB}.metadata",
     ]
     assert all("maxProperties" in node for _, node in maps)
 
 
 def test_every_number_has_a_floor_and_every_number_of_a_spec_a_ceiling() -> None:
-    numbers = [(path, node) for path, node in ALL if node.get("type") in {"integer", "number"}]
+    numbers = [(path, node) for path, node in EVERY if node.get("type") in {"integer", "number"}]
     assert len(numbers) >= 20
     assert [path for path, node in numbers if "minimum" not in node] == []
     assert [path for path, node in numbers if path.startswith(".spec") and "maximum" not in node] == []
@@ -99,27 +117,43 @@ def test_every_number_has_a_floor_and_every_number_of_a_spec_a_ceiling() -> None
 
 def test_every_node_has_a_type_or_says_that_it_has_none() -> None:
     """Which is what makes a schema structural; unknown fields are kept in three places only."""
-    loose = [path for path, node in ALL if "type" not in node]
-    assert loose == [".spec.custom.parameters{}", ".spec.metadata{}", ".status.result.data"]
-    assert all(node["x-kubernetes-preserve-unknown-fields"] for path, node in ALL if path in loose)
-    kept = [path for path, node in ALL if node.get("x-kubernetes-preserve-unknown-fields")]
+    loose = [path for path, node in EVERY if "type" not in node]
+    assert loose == [
+        ".spec.custom.parameters{}",
+        ".spec.metadata{}",
+        ".status.result.data",
+        f"{JOB}.custom.parameters{{}}",
+        f"{JOB}.metadata{{}}",
+    ]
+    assert all(node["x-kubernetes-preserve-unknown-fields"] for path, node in EVERY if path in loose)
+    kept = [path for path, node in EVERY if node.get("x-kubernetes-preserve-unknown-fields")]
     assert kept == loose
 
 
 def test_every_field_is_described() -> None:
     """`kubectl explain` shows these."""
-    fields = [(path, node) for path, node in ALL if path.rsplit(".", 1)[-1].isalnum()]
+    fields = [(path, node) for path, node in EVERY if path.rsplit(".", 1)[-1].isalnum()]
     assert len(fields) > 60
     undescribed = [path for path, node in fields if not node.get("description")]
     assert undescribed == [".status.errors[].url"] or not undescribed
 
 
-@pytest.mark.parametrize(("name", "model"), [("spec", CrawlJobSpec), ("status", CrawlJobStatus)])
-def test_the_schemas_defaults_are_the_models(name: str, model: type[BaseModel]) -> None:
-    """A job reads the same whether the API server or the model filled in what was left out."""
+@pytest.mark.parametrize(
+    ("name", "model", "schema"),
+    [
+        ("spec", CrawlJobSpec, ALL),
+        ("status", CrawlJobStatus, ALL),
+        ("spec", ScheduledCrawlJobSpec, SCHEDULE),
+        ("status", ScheduledCrawlJobStatus, SCHEDULE),
+    ],
+)
+def test_the_schemas_defaults_are_the_models(
+    name: str, model: type[BaseModel], schema: list[tuple[str, Schema]]
+) -> None:
+    """An object reads the same whether the API server or the model filled in what was left out."""
     compared = 0
     for path, field in fields_of(model, f".{name}"):
-        node = dict(ALL)[path]
+        node = dict(schema)[path]
         if field.is_required():
             continue
         default = field.get_default(call_default_factory=True)
@@ -168,7 +202,18 @@ def test_every_field_that_may_not_change_has_a_rule() -> None:
     rules = {rule["fieldPath"] for rule in PARTS["spec"]["x-kubernetes-validations"] if "oldSelf" in rule["rule"]}
     mutable = {".priority", ".metadata", ".suspend", ".cancel", ".ttl"}
     assert rules == {f".{name}" for name in PARTS["spec"]["properties"]} - mutable
-    assert all(rule["message"] for _, node in ALL for rule in node.get("x-kubernetes-validations", ()))
+    assert all(rule["message"] for _, node in EVERY for rule in node.get("x-kubernetes-validations", ()))
+
+
+def test_a_template_has_the_schema_and_the_rules_of_a_job() -> None:
+    """All but those about a change: a template may change."""
+    template = dict(SCHEDULE)[JOB]
+    rules = [rule for rule in PARTS["spec"]["x-kubernetes-validations"] if "oldSelf" not in rule["rule"]]
+    assert template["x-kubernetes-validations"] == rules
+    assert {path.removeprefix(JOB): node for path, node in SCHEDULE if path.startswith(f"{JOB}.")} == {
+        path.removeprefix(".spec"): node for path, node in ALL if path.startswith(".spec.")
+    }
+    assert not [path for path, node in SCHEDULE if "oldSelf" in str(node.get("x-kubernetes-validations", ""))]
 
 
 def test_a_new_job_begins_as_the_model_says() -> None:

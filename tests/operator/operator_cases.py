@@ -23,7 +23,7 @@ from crawl_operator.decide.model import (
     StopWorker,
     WorkerPod,
 )
-from crawl_operator.store import Store
+from crawl_operator.store import Key, Store
 
 NOW = datetime(2026, 3, 1, 12, 0, 10, 250_000, tzinfo=UTC)
 CREATED = NOW - timedelta(seconds=10, microseconds=250_000)
@@ -46,7 +46,7 @@ POLICY = Policy(
 )
 
 
-def open_store(changed: Callable[[JobKey], None] = lambda _: None, running: int = 4) -> Store:
+def open_store(changed: Callable[[Key], None] = lambda _: None, running: int = 4) -> Store:
     """Make a store that has seen everything there is, nothing, and so may grant places."""
     store = Store(changed, RunningLimits(running), lambda: NOW)
     store.places.open()

@@ -14,6 +14,7 @@ from crawl_operator.decide.model import JobKey
 from crawl_operator.health import HealthApi
 from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Connection, Kube, UnavailableError
 from crawl_operator.queue import WorkQueue
+from crawl_operator.store import Key
 from crawl_operator.watch_guard import WatchGuard
 
 
@@ -66,7 +67,7 @@ class Operator:
     """The parts that probes look at."""
 
     def __init__(self, kube: Kube) -> None:
-        self.queue: WorkQueue[JobKey] = WorkQueue()
+        self.queue: WorkQueue[Key] = WorkQueue()
         self.store = open_store(self.queue.add)
         self.guard = WatchGuard(self.store, kube, (), 3600)
         self.standby = ""

@@ -23,6 +23,7 @@ from crawl_operator.health import HealthApi
 from crawl_operator.kube import CRAWLJOBS, PODS, ConflictError, Connection, Kube, UnavailableError
 from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
+from crawl_operator.store import Key
 from crawl_operator.watch_guard import WatchGuard
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
@@ -34,7 +35,7 @@ class Operator:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
-        self.queue: WorkQueue[JobKey] = WorkQueue()
+        self.queue: WorkQueue[Key] = WorkQueue()
         self.store = open_store(self.queue.add)
         self.standby = ""
 

@@ -38,7 +38,7 @@ from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler
 from crawl_operator.results import ResultStore
 from crawl_operator.settings import Limits, Reconcile, Retention, Settings
-from crawl_operator.store import Store
+from crawl_operator.store import Key, Store
 from crawl_operator.watch_guard import WatchGuard
 
 KINDS = (CRAWLJOBS, PODS, BATCH_JOBS)
@@ -86,7 +86,7 @@ class MemoryApi(Kube):
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str, *, version: int | None = None
-    ) -> None:
+    ) -> bool:
         def write() -> Object:
             if name not in self.objects[resource]:
                 raise NotFoundError("not there", status=404)
@@ -98,6 +98,7 @@ class MemoryApi(Kube):
             return {}
 
         self._spoil(write)
+        return True
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         if name not in self.objects[resource]:
@@ -206,7 +207,7 @@ class Life(RuleBasedStateMachine):
         self.born()
 
     def born(self) -> None:
-        self.dirty: dict[JobKey, None] = {}
+        self.dirty: dict[Key, None] = {}
         self.store = Store(self.dirty.setdefault, self.settings.running_limits, lambda: self.now)
         self.guard = WatchGuard(self.store, self.api, (), 60)
         self.loop.run_until_complete(self._join())
@@ -217,7 +218,7 @@ class Life(RuleBasedStateMachine):
         self.store.places.open()
 
     async def _join(self) -> None:
-        queue: WorkQueue[JobKey] = WorkQueue()
+        queue: WorkQueue[Key] = WorkQueue()
         results = ResultStore(Path(self.folder.name), max_bytes=1000, inline_limit=1000)
         self.reconciler = Reconciler(self.store, queue, self.api, results, self.settings, clock=lambda: self.now)
 
@@ -385,7 +386,7 @@ class Life(RuleBasedStateMachine):
 
     # Helpers
 
-    def step(self, key: JobKey) -> None:
+    def step(self, key: Key) -> None:
         """Reconcile one job, as the queue would have it done."""
         self.dirty.pop(key, None)
         try:

@@ -29,6 +29,7 @@ from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler
 from crawl_operator.results import ResultStore
 from crawl_operator.settings import Settings
+from crawl_operator.store import Key
 
 KEY = JobKey("team", "news")
 
@@ -146,7 +147,7 @@ class Round:
 
     def __init__(self, kube: Kube, folder: Path, limit: int) -> None:
         self.metrics = Metrics()
-        self.queue: WorkQueue[JobKey] = WorkQueue()
+        self.queue: WorkQueue[Key] = WorkQueue()
         self.store = open_store(self.queue.add, limit)
         results = ResultStore(folder, max_bytes=1000, inline_limit=1000)
         self.reconciler = Reconciler(self.store, self.queue, kube, results, Settings(), lambda: NOW, self.metrics)

@@ -2,35 +2,44 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Self
+from typing import Any, Final, Generic, Self, TypeVar
 
+from crawl_api.schedule import ScheduleCondition, ScheduleConditionType
 from crawl_api.status import Condition, ConditionStatus, ConditionType
 
-_ORDER: Final = {kind: position for position, kind in enumerate(ConditionType)}
+Kind = ConditionType | ScheduleConditionType
+
+_MODELS: Final[dict[type[Kind], Any]] = {ConditionType: Condition, ScheduleConditionType: ScheduleCondition}
+
+C = TypeVar("C", Condition, ScheduleCondition)
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
-    """A job's conditions, to be set one after the other."""
+class Conditions(Generic[C]):
+    """The conditions of a job or a schedule, to be set one after the other."""
 
-    all: tuple[Condition, ...]
+    all: tuple[C, ...]
     generation: int
     """The generation of the spec that they are said of."""
     now: datetime
 
-    def true(self, kind: ConditionType, reason: str, message: str) -> Self:
+    def true(self, kind: Kind, reason: str, message: str) -> Self:
         """Return the conditions with one of them True."""
         return self._put(kind, ConditionStatus.TRUE, reason, message)
 
-    def false(self, kind: ConditionType, reason: str, message: str) -> Self:
+    def false(self, kind: Kind, reason: str, message: str) -> Self:
         """Return the conditions with one of them False."""
         return self._put(kind, ConditionStatus.FALSE, reason, message)
 
-    def _put(self, kind: ConditionType, status: ConditionStatus, reason: str, message: str) -> Self:
+    def without(self, kind: Kind) -> Self:
+        """Return the conditions but for one."""
+        return replace(self, all=tuple(each for each in self.all if each.type is not kind))
+
+    def _put(self, kind: Kind, status: ConditionStatus, reason: str, message: str) -> Self:
         before = next((each for each in self.all if each.type is kind), None)
         if before is not None and before.observed_generation == 0:
             before = None  # the schema's default, which nobody has said
-        condition = Condition(
+        condition: C = _MODELS[type(kind)](
             type=kind,
             status=status,
             reason=reason,
@@ -39,5 +48,7 @@ class Conditions:
             last_transition_time=before.last_transition_time if before and before.status is status else self.now,
             observed_generation=self.generation,
         )
-        others = (each for each in self.all if each.type is not kind)
-        return replace(self, all=tuple(sorted((*others, condition), key=lambda each: _ORDER[each.type])))
+        order = list(type(kind))
+        changed: list[C] = [each for each in self.all if each.type is not kind]
+        changed.append(condition)
+        return replace(self, all=tuple(sorted(changed, key=lambda each: order.index(each.type))))

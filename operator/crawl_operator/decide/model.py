@@ -9,6 +9,7 @@ from crawl_api.crawljob import Priority
 from crawl_api.status import CrawlJobStatus, Execution, Phase
 from crawl_api.worker_protocol import Outcome, ProgressReport
 from crawl_operator.decide.retention import KEPT, Expiry
+from crawl_operator.decide.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Job:
     """Whether it has ended and only time can make something to do: spec and status are not kept."""
     expiry: Expiry = KEPT
     """When its result and itself have been kept long enough."""
+    run: Run | None = None
+    """The same as its schedule sees it, where it has one."""
 
     @property
     def depends_on(self) -> tuple[str, ...]:

@@ -1,0 +1,22 @@
+"""An API server with the CRDs and nothing else, for all tests of this room."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api_server import ApiServer
+from local_cluster.cluster import LocalCluster
+
+CRDS = Path(__file__).parents[2] / "crds"
+
+
+@pytest.fixture(scope="package")
+def api() -> Iterator[ApiServer]:
+    with LocalCluster("crd", node=False) as cluster:
+        cluster.kubectl("apply", "-f", CRDS)
+        names = ("crd/crawljobs.crawl-operator.io", "crd/scheduledcrawljobs.crawl-operator.io")
+        cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+        server = ApiServer(cluster)
+        yield server
+        server.close()
