@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test faults bench-reconcile bench-schedule bench-test check fix generate lock clean
+.PHONY: help setup build demo demo-down test faults bench-reconcile bench-schedule bench-test e2e kind check fix generate lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -29,8 +29,8 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-build: $(INSTALLED) ## Build the local cluster's programs (the first time about 8 minutes)
-	@$(BIN)/python -m local_cluster build
+build: $(INSTALLED) ## Build the local cluster's programs and Helm (the first time about 11 minutes)
+	@$(BIN)/python -m local_cluster build kubernetes helm
 
 demo: build ## Run crawls on a local cluster and show them (KEEP=1 leaves it running)
 	@$(BIN)/python -m demo
@@ -53,24 +53,49 @@ bench-schedule: build ## Measure how late runs of schedules are, beside CronJobs
 bench-test: build ## Test that the benchmarks work
 	@$(BIN)/python -m pytest -m benchmarks
 
+e2e: $(INSTALLED) ## Install chart and images on a real node, and use them (root; the first time 10 minutes more)
+	@$(BIN)/python -m local_cluster build kubernetes helm node containers dns
+	@$(BIN)/python -m pytest -m e2e -x
+
+kind: export KUBECONFIG := $(CURDIR)/.kind/kubeconfig
+kind: $(INSTALLED) ## Install chart and images on kind and try them (needs Docker and kind; leaves it running)
+	docker build -q -f operator/Containerfile -t crawl-operator:0.1.0 .
+	docker build -q -f worker_image/Containerfile -t crawl-worker:0.1.0 .
+	mkdir -p .kind
+	kind create cluster --name crawl-operator --wait 2m
+	kind load docker-image --name crawl-operator crawl-operator:0.1.0 crawl-worker:0.1.0
+	helm=$$($(BIN)/python -m local_cluster build helm)/helm; \
+	$$helm install crawl-operator charts/crawl-operator --namespace crawl-operator --create-namespace --wait \
+	&& $$helm test crawl-operator --namespace crawl-operator --logs
+	@echo 'export KUBECONFIG=$(KUBECONFIG)   to use it;   kind delete cluster --name crawl-operator   to end it'
+
 check: $(INSTALLED) ## Lint, check types and import contracts, and that generated files are up to date
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	@for room in tests/*/; do echo mypy $$room; $(BIN)/mypy $$room || exit 1; done
 	$(BIN)/lint-imports
+	$(BIN)/mypy charts/generate.py
 	$(BIN)/python -m crawl_api --check
+	$(BIN)/python charts/generate.py --check chart
 
 fix: $(INSTALLED) ## Mend what the linter can mend, and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-generate: $(INSTALLED) ## Write the CRDs anew from the models
+generate: $(INSTALLED) ## Write anew the CRDs from the models, what the chart copies, and the Kustomize base
 	$(BIN)/python -m crawl_api
+	$(BIN)/python charts/generate.py chart base
 
-lock: $(INSTALLED) ## Pin the newest versions of all dependencies
+lock: $(INSTALLED) ## Pin the newest versions of all dependencies, those of the images too
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --output-file requirements.lock
+	@for image in operator:operator worker:worker_image; do \
+	  $(BIN)/uv pip compile --quiet pyproject.toml --extra $${image%%:*} --constraint requirements.lock --universal \
+	    --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --output-file $${image##*:}/requirements.lock || exit 1; done
+	$(BIN)/uv pip compile --quiet --upgrade --group pyproject.toml:image-build --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --output-file images/requirements.lock
 
 clean: ## Remove what was installed or generated here (the local cluster's programs stay in the user's cache)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

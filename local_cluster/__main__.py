@@ -95,7 +95,10 @@ def _parser() -> argparse.ArgumentParser:
         "env", parents=[name], help=f'print shell variables: eval "$({_COMMAND} env)" makes kubectl talk to the cluster'
     )
     env.set_defaults(run=_env)
-    programs = commands.add_parser("build", help="build the programs, if need be, and print the folder they are in")
+    programs = commands.add_parser("build", help="build programs, if need be, and print the folders they are in")
+    programs.add_argument(
+        "programs", nargs="*", default=[build.KUBERNETES.name], metavar="PROGRAM", help=", ".join(build.PROGRAMS)
+    )
     programs.set_defaults(run=_build)
     return parser
 
@@ -195,7 +198,10 @@ def _env(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    _say(str(build.ensure()))
+    if unknown := set(options.programs) - set(build.PROGRAMS):
+        raise LocalClusterError(f"no such program: {', '.join(sorted(unknown))}; there are {', '.join(build.PROGRAMS)}")
+    for name in options.programs:
+        _say(str(build.ensure(build.PROGRAMS[name])))
     return 0
 
 

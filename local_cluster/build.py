@@ -18,6 +18,12 @@ from local_cluster.errors import LocalClusterError
 
 _LOCK_SECONDS = 45 * 60
 _FLAGS = ("-trimpath", "-buildvcs=false")
+_PROGRAMS = Path(__file__).parent / "programs"
+_KUBERNETES_STAMPS = (
+    "k8s.io/component-base/version.gitVersion={version}",
+    "k8s.io/component-base/version.gitMajor={major}",
+    "k8s.io/component-base/version.gitMinor={minor}",
+)
 
 
 @dataclass(frozen=True)
@@ -29,18 +35,19 @@ class Program:
     """Folder with go.mod, go.sum and, unless `package` is elsewhere, the main package."""
     versioned_by: str
     """The module whose version the program reports as its own."""
-    version_package: str
-    """The Go package whose variables hold that version."""
+    stamps: tuple[str, ...]
+    """Go variables that are to hold that version, with `{version}`, `{major}` or `{minor}` as their value."""
     commands: tuple[str, ...]
     """Names to start the program under."""
     minutes: int
     gigabytes: float
     package: str = "."
+    """What to build: one main package, or `tool`, which is all that go.mod calls tools, each under its own name."""
 
     @cached_property
     def version(self) -> str:
         """Version of the program, as go.mod pins it."""
-        return self._pinned(rf"^\s*{re.escape(self.versioned_by)} (v\S+)")
+        return self._pinned(rf"^(?:require)?\s*{re.escape(self.versioned_by)} (v\S+)")
 
     @cached_property
     def minimum_go(self) -> tuple[int, ...]:
@@ -51,9 +58,8 @@ class Program:
     def flags(self) -> tuple[str, ...]:
         """Flags of `go build`."""
         major, minor = self.version.removeprefix("v").split(".")[:2]
-        values = {"gitVersion": self.version, "gitMajor": major, "gitMinor": minor}
-        stamps = " ".join(f"-X {self.version_package}.{name}={value}" for name, value in values.items())
-        return (*_FLAGS, "-ldflags", f"-s -w {stamps}")
+        stamps = (f"-X {stamp.format(version=self.version, major=major, minor=minor)}" for stamp in self.stamps)
+        return (*_FLAGS, "-ldflags", " ".join(("-s -w", *stamps)))
 
     @property
     def key(self) -> str:
@@ -80,22 +86,66 @@ KUBERNETES = Program(
     name="kubernetes",
     source=Path(__file__).parent / "go",
     versioned_by="k8s.io/kubernetes",
-    version_package="k8s.io/component-base/version",
+    stamps=_KUBERNETES_STAMPS,
     commands=("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
     minutes=8,
     gigabytes=5,
 )
 
+HELM = Program(
+    name="helm",
+    source=_PROGRAMS / "helm",
+    versioned_by="helm.sh/helm/v4",
+    stamps=("helm.sh/helm/v4/internal/version.version={version}",),
+    commands=("helm",),
+    minutes=3,
+    gigabytes=2,
+    package="tool",
+)
+
+NODE = Program(
+    name="node",
+    source=_PROGRAMS / "node",
+    versioned_by="k8s.io/kubernetes",
+    stamps=_KUBERNETES_STAMPS,
+    commands=("kubelet", "kube-proxy"),
+    minutes=5,
+    gigabytes=4,
+)
+
+CONTAINERS = Program(
+    name="containers",
+    source=_PROGRAMS / "containers",
+    versioned_by="github.com/containerd/containerd/v2",
+    stamps=("github.com/containerd/containerd/v2/version.Version={version}",),
+    commands=("containerd", "containerd-shim-runc-v2", "ctr", "bridge", "host-local", "loopback", "portmap"),
+    minutes=3,
+    gigabytes=2,
+    package="tool",
+)
+
+DNS = Program(
+    name="dns",
+    source=_PROGRAMS / "dns",
+    versioned_by="github.com/coredns/coredns",
+    stamps=(),
+    commands=("coredns",),
+    minutes=3,
+    gigabytes=2,
+)
+
 KWOK = Program(  # simulates nodes; built only when a benchmark asks for it
     name="kwok",
-    source=Path(__file__).parent / "programs" / "kwok",
+    source=_PROGRAMS / "kwok",
     package="sigs.k8s.io/kwok/cmd/kwok",
     versioned_by="sigs.k8s.io/kwok",
-    version_package="k8s.io/component-base/version",
+    stamps=_KUBERNETES_STAMPS,
     commands=("kwok",),
     minutes=3,
     gigabytes=2,
 )
+
+PROGRAMS = {program.name: program for program in (KUBERNETES, HELM, NODE, CONTAINERS, DNS, KWOK)}
 
 
 def ensure(program: Program = KUBERNETES) -> Path:
@@ -142,9 +192,10 @@ def _build(program: Program, shelf: Path, target: Path) -> None:
         folder = Path(staging) / target.name
         folder.mkdir()
         arguments = (*program.flags, program.package)
-        compiler.compile_program(go, program.source, arguments, folder / program.name, progress)
+        output = folder if program.package == "tool" else folder / program.name
+        compiler.compile_program(go, program.source, arguments, output, progress)
         for command in program.commands:
-            if command != program.name:
+            if not (folder / command).exists():
                 (folder / command).symlink_to(program.name)
         folder.rename(target)
     progress.say(f"built {program.name} {program.version} in {progress.elapsed}: {target}")

@@ -85,6 +85,7 @@ class Blueprint:
             "client-ca-file": who.authority.certificate,
             "authorization-mode": "Node,RBAC",
             "enable-admission-plugins": "NodeRestriction",
+            "allow-privileged": "true",  # as everywhere: who may run what is for admission to say
             # The issuer is where the published keys really are, so that discovery works as the standard has it.
             "service-account-issuer": self.server,
             "service-account-jwks-uri": f"{self.server}/openid/v1/jwks",

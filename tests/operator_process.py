@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from crawl_api.job_types import JobType
 from local_cluster import operator_process
 from local_cluster.cluster import LocalCluster
 from local_cluster.operator_process import ROOT, WORKER_IMAGE, ask, free_port, prepare, wait_until
@@ -93,7 +94,7 @@ class Jobs:
 
 def manifest(name: str, **spec: Any) -> dict[str, Any]:
     """Make a CrawlJob; its type follows from its union member."""
-    kind = "Single" if "single" in spec else "Batch"
+    kind = next(job_type for job_type in JobType if job_type.lower() in spec)
     return {
         "apiVersion": "crawl-operator.io/v1alpha1",
         "kind": "CrawlJob",

@@ -63,3 +63,10 @@ class SpecModel(ApiModel):
     """A piece of what a user asks for: an unknown field is a mistake, never ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class SecretReference(SpecModel):
+    """A Secret of the job's namespace."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+    """Its name."""

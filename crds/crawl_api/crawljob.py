@@ -3,29 +3,16 @@
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from crawl_api.base import SpecModel, Time, Url
+from crawl_api.base import SpecModel, Time
+from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, PdfCrawl, SingleCrawl, SiteCrawl
 from crawl_api.names import MAX_JOB_NAME
+from crawl_api.options import ExtractOptions, FetchOptions
+from crawl_api.output import OutputOptions
 from crawl_api.worker_options import WorkerOptions
 
-URL_RULE = {
-    "rule": "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''",
-    "message": "must be an absolute http:// or https:// URL",
-}
-WebUrl = Annotated[Url, Field(json_schema_extra={"x-kubernetes-validations": [URL_RULE]})]
-
 _YEAR = 366 * 86400
-
-URLS_CEILING = 1000
-"""The schema's own limit on a batch; the operator's configured limit (50 by default) lies below it."""
-
-
-class JobType(StrEnum):
-    """What a job does; each value has a spec member of the same name."""
-
-    SINGLE = "Single"
-    BATCH = "Batch"
 
 
 class Priority(StrEnum):
@@ -40,101 +27,6 @@ class Priority(StrEnum):
     def rank(self) -> int:
         """0 for the most urgent class."""
         return list(Priority).index(self)
-
-
-class TextEngine(StrEnum):
-    """How a page's main text is told from its navigation."""
-
-    FAST = "Fast"
-    ACCURATE = "Accurate"
-
-
-class SingleCrawl(SpecModel):
-    """Fetch one URL."""
-
-    url: WebUrl
-    """The page to fetch."""
-
-
-class BatchCrawl(SpecModel):
-    """Fetch a list of URLs; one bad URL never harms another."""
-
-    urls: Annotated[tuple[WebUrl, ...], Field(min_length=1, max_length=URLS_CEILING)]
-    """The pages to fetch. The operator's own limit is lower (50 unless configured otherwise)."""
-
-
-class FetchOptions(SpecModel):
-    """How pages are fetched."""
-
-    concurrency: Annotated[int, Field(ge=1, le=100)] = 10
-    """Requests of this job in flight at once. It may lower the operator's limit (10), never raise it."""
-    delay_seconds: Annotated[float, Field(ge=0, le=60)] = 0
-    """Pause between two requests to the same host."""
-    timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 30
-    """Time limit of one page, redirects and body included."""
-    obey_robots: bool = True
-    """Whether robots.txt decides what may be fetched."""
-    user_agent: Annotated[str, StringConstraints(max_length=256, pattern=r"^[\x20-\x7e]*$")] = ""
-    """User-Agent header; also the name looked up in robots.txt. Empty: the operator's own."""
-    max_body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 10 << 20
-    """Size limit of one page, after decompression. A larger one is an error of that page."""
-
-
-class Selector(SpecModel):
-    """One named value to take from each page, by CSS or by XPath."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "has(self.css) != has(self.xpath)",
-                    "message": "exactly one of css and xpath must be set",
-                }
-            ]
-        }
-    )
-
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=63)]
-    """Key of the value in the result."""
-    css: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    """A CSS selector."""
-    xpath: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    """An XPath 1.0 expression."""
-    attribute: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
-    """Take this attribute instead of the element's text."""
-    many: bool = False
-    """Take every match as a list instead of the first."""
-    required: bool = False
-    """A page without a match is an error of that page."""
-
-    @model_validator(mode="after")
-    def _one_language(self) -> Self:
-        if (self.css is None) == (self.xpath is None):
-            raise ValueError("exactly one of css and xpath must be set")
-        return self
-
-
-class ExtractOptions(SpecModel):
-    """What is taken from each page; its title always is."""
-
-    text: bool = True
-    """The page's text without navigation and boilerplate."""
-    engine: TextEngine = TextEngine.FAST
-    """`Fast` suits most pages; `Accurate` is about twenty times slower and knows more page layouts."""
-    markdown: bool = False
-    """The page as Markdown."""
-    links: bool = False
-    """Absolute URLs of the page's links, each once."""
-    metadata: bool = True
-    """Description, language, canonical URL and the meta tags."""
-    selectors: Annotated[
-        tuple[Selector, ...],
-        Field(
-            max_length=50,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-        ),
-    ] = ()
-    """Named values to take from each page."""
 
 
 class RetryOptions(SpecModel):
@@ -190,12 +82,20 @@ class CrawlJobSpec(SpecModel):
     """For type Single."""
     batch: BatchCrawl | None = None
     """For type Batch."""
+    site: SiteCrawl | None = None
+    """For type Site."""
+    pdf: PdfCrawl | None = None
+    """For type Pdf."""
+    custom: CustomCrawl | None = None
+    """For type Custom."""
     display_name: Annotated[str, StringConstraints(max_length=253)] = ""
     """Free text for people; the object's name stays a DNS label."""
     fetch: FetchOptions = FetchOptions()
     """How pages are fetched."""
     extract: ExtractOptions = ExtractOptions()
     """What is taken from each page."""
+    output: OutputOptions = OutputOptions()
+    """Form and place of the result."""
     priority: Priority = Priority.NORMAL
     """Order of service when capacity is short. It may change until the job runs."""
     retry: RetryOptions = RetryOptions()
@@ -233,11 +133,11 @@ class CrawlJobSpec(SpecModel):
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The URLs that the job names, in order."""
+        """The URLs that the job lists, in order; none where it finds them on its way."""
         match self:
             case CrawlJobSpec(single=SingleCrawl(url=url)):
                 return (url,)
-            case CrawlJobSpec(batch=BatchCrawl(urls=urls)):
+            case CrawlJobSpec(batch=BatchCrawl(urls=urls)) | CrawlJobSpec(pdf=PdfCrawl(urls=urls)):
                 return urls
             case _:
                 return ()

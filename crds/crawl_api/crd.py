@@ -6,7 +6,8 @@ The API server alone refuses what can be said here (no webhook): unions, ranges,
 from collections.abc import Iterable
 from typing import Any, Final
 
-from crawl_api.crawljob import CrawlJobSpec, JobType, union_message
+from crawl_api.crawljob import CrawlJobSpec, union_message
+from crawl_api.job_types import JobType
 from crawl_api.names import GROUP, KIND, MAX_JOB_NAME, PLURAL, SCHEDULE_KIND, SCHEDULE_PLURAL, VERSION
 from crawl_api.schedule import ScheduledCrawlJobSpec, ScheduledCrawlJobStatus
 from crawl_api.schema import Schema, structural

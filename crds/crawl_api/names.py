@@ -46,6 +46,8 @@ ANNOTATION_CANCEL: Final = f"{GROUP}/cancel"
 ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
 """A person's lever on a schedule: each new value makes a run now. On that run: the value. The operator never touches
 the former."""
+ANNOTATION_REPORTS: Final = f"{GROUP}/reports"
+"""On the operators' Lease: the URL at which the one that leads takes the reports of workers."""
 
 TOKEN_AUDIENCE: Final = "crawl-operator"  # noqa: S105 - a name, not a secret
 """The audience of the workers' projected tokens: useless on the Kubernetes API, accepted by the operator alone."""
@@ -56,6 +58,10 @@ ENV_ASSIGNMENT_FILE: Final = "CRAWL_ASSIGNMENT_FILE"
 ENV_TOKEN_FILE: Final = "CRAWL_TOKEN_FILE"  # noqa: S105 - the name of a variable
 ENV_TERMINATION_LOG: Final = "CRAWL_TERMINATION_LOG"
 ENV_WORK_DIR: Final = "CRAWL_WORK_DIR"
+ENV_HEADERS: Final = "CRAWL_HEADERS"
+"""A folder with the Secrets that `spec.fetch.headersFrom` names, one file per header."""
+ENV_STORE_CREDENTIALS: Final = "CRAWL_STORE_CREDENTIALS"
+"""A folder with the Secret that `spec.output.credentials` names, one file per key."""
 
 MAX_JOB_NAME: Final = 63
 """Characters in a job's name, and in a schedule's: they are also label values on what is made of them."""

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Final
 from pydantic import Field, ValidationError
 
 from crawl_api.base import ApiModel, Count, LongText, ShortText
-from crawl_api.crawljob import BatchCrawl, ExtractOptions, FetchOptions, JobType, SingleCrawl
+from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, PdfCrawl, SingleCrawl, SiteCrawl
+from crawl_api.options import ExtractOptions, FetchOptions
+from crawl_api.output import OutputOptions
 from crawl_api.status import MAX_ERRORS, Cause, JobError, Reason
 
 MAX_TERMINATION_MESSAGE: Final = 4096
@@ -18,8 +20,8 @@ MAX_TERMINATION_MESSAGE: Final = 4096
 
 MAX_PROGRESS_BYTES: Final = 64 << 10
 MAX_OUTCOME_BYTES: Final = 512 << 10
+MAX_SEGMENT_BYTES: Final = 64 << 20
 
-RESULTS_FILE: Final = "results.jsonl"
 OUTCOME_FILE: Final = "outcome.json"
 
 
@@ -29,11 +31,16 @@ def progress_path(job_uid: str, attempt: int) -> str:
 
 
 def results_path(job_uid: str, attempt: int) -> str:
-    """PUT the records (JSON Lines) here, streamed; 201 with a `StoredResult`.
-
-    GET answers 200 with the records of the attempts before, or 204 if they stored none.
-    """
+    """PUT the result here, streamed, in the form that the job asks for; 201 with a `StoredResult`."""
     return f"/v1/attempts/{job_uid}/{attempt}/results"
+
+
+def journal_path(job_uid: str, attempt: int) -> str:
+    """GET what the attempts before have saved of their state: 200 with their segments in order, 204 if there are none.
+
+    PUT a segment (gzip) under `<path>/<number>`; 204 once it is durable. Numbers begin at 0.
+    """
+    return f"/v1/attempts/{job_uid}/{attempt}/journal"
 
 
 def outcome_path(job_uid: str, attempt: int) -> str:
@@ -51,9 +58,13 @@ class Assignment(ApiModel):
     type: JobType
     single: SingleCrawl | None = None
     batch: BatchCrawl | None = None
+    site: SiteCrawl | None = None
+    pdf: PdfCrawl | None = None
+    custom: CustomCrawl | None = None
     fetch: FetchOptions = FetchOptions()
     """As the user asked; `maxConcurrency` caps it."""
     extract: ExtractOptions = ExtractOptions()
+    output: OutputOptions = OutputOptions()
     timeout_seconds: Count
     max_concurrency: Annotated[int, Field(ge=1)]
     """The administrator's limit on requests in flight."""
@@ -68,10 +79,11 @@ class Assignment(ApiModel):
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The URLs to fetch, in order."""
+        """The URLs that the job lists, in order; none where it finds them on its way."""
         if self.single is not None:
             return (self.single.url,)
-        return self.batch.urls if self.batch is not None else ()
+        listing = self.batch or self.pdf
+        return listing.urls if listing is not None else ()
 
 
 class ProgressReport(ApiModel):

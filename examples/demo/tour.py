@@ -16,8 +16,10 @@ from demo.stage import DemoError, Stage
 EXPECTED: Final = {
     "catalogue": Phase.COMPLETED,
     "dead-links": Phase.PARTIAL_SUCCESS,
+    "guide": Phase.COMPLETED,
     "one-page": Phase.COMPLETED,
     "patient": Phase.COMPLETED,
+    "units": Phase.COMPLETED,
 }
 """How each example ends."""
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from crawl_operator import handlers
 from crawl_operator.assembly import Assembly
+from crawl_operator.forwarding import Forwarder
 from crawl_operator.health import serve
 from crawl_operator.kube import Kube, KubeError, NotFoundError
 from crawl_operator.lease import Alone, Elected, Lease
@@ -66,7 +67,8 @@ async def run(settings: Settings) -> None:
         def standby() -> str:
             return elected.standby
 
-        parts = Assembly(settings, kube, metrics, standby)
+        forwarder = await stack.enter_async_context(Forwarder(lambda: elected.leader_url))
+        parts = Assembly(settings, kube, metrics, standby, forwarder=forwarder)
         runners = [
             await serve(application, address.host, address.port)
             for application, address in ((parts.probes, settings.health), (parts.reports, settings.endpoint))
@@ -105,7 +107,7 @@ async def _stand_for_election(stack: contextlib.AsyncExitStack, settings: Settin
     if not settings.leadership.enabled:
         return Alone()
     client = Kube(handlers.connect, timeout=settings.leadership.renew_seconds / 2, metrics=metrics)
-    return Lease(await stack.enter_async_context(client), settings.leadership)
+    return Lease(await stack.enter_async_context(client), settings.leadership, own_url=settings.own_url)
 
 
 async def _end(watches: asyncio.Task[None], stop: asyncio.Event) -> None:

@@ -149,7 +149,11 @@ class Actor:
         resource = PODS if isinstance(child, WorkerPod) else BATCH_JOBS
         try:
             await self._kube.delete(resource, job.key.namespace, child.name, child.uid)
-        except (NotFoundError, ConflictError):
+        except NotFoundError:
+            self._store.remove_child(job.key, child.uid)
+        except ConflictError:
+            if await self._lives(resource, job, child):
+                raise
             self._store.remove_child(job.key, child.uid)
         else:
             _log.info("%s: %s is being ended", job.key, child.name)
@@ -178,6 +182,15 @@ class Actor:
     def _refused(self, job: Job, why: str) -> WorkerRefusedError:
         self._store.places.release(job)
         return WorkerRefusedError(why)
+
+    async def _lives(self, resource: Resource, job: Job, child: Child) -> bool:
+        """Ask whether a child is there: who forgets one that is would start another beside it."""
+        try:
+            body = await self._kube.get(resource, job.key.namespace, child.name)
+        except NotFoundError:
+            return False
+        uid: str = body["metadata"]["uid"]
+        return uid == child.uid
 
     async def _read_again(self, job: Job) -> None:
         try:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from crawl_api.crawljob import Priority
 from crawl_operator.decide.run import ScheduleKey
+from crawl_operator.forwarding import Forwarder
 from crawl_operator.gauges import expose
 from crawl_operator.health import HealthApi
 from crawl_operator.kube import SCHEDULES, Kube
@@ -28,18 +29,21 @@ class Assembly:
         metrics: what counts; by default an object of its own.
         standby: says who acts in its place; empty while it acts itself.
         clock: returns the time that decisions go by.
+        forwarder: how it reaches the operator that acts in its place.
 
     Raises:
         OSError: the result folder cannot be made.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - here all parts are joined
         self,
         settings: Settings,
         kube: Kube,
         metrics: Metrics | None = None,
         standby: Callable[[], str] = str,
         clock: Callable[[], datetime] = utc_now,
+        *,
+        forwarder: Forwarder | None = None,
     ) -> None:
         metrics = metrics or Metrics()
         self.queue: WorkQueue[Key] = WorkQueue(self._urgent)
@@ -54,8 +58,13 @@ class Assembly:
             self.store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics, kinds
         )
         self.reconciler = Reconciler(self.store, self.queue, kube, results, settings, clock, metrics)
-        self.probes = HealthApi(self.guard, self.queue, metrics, standby).application()
-        self.reports = WorkerApi(self.store, TokenVerifier(kube.read), results, metrics, standby).application()
+
+        def closed() -> str:
+            return "" if forwarder is not None and forwarder.url else standby()
+
+        self.probes = HealthApi(self.guard, self.queue, metrics, closed).application()
+        worker_api = WorkerApi(self.store, TokenVerifier(kube.read), results, metrics, standby)
+        self.reports = worker_api.application(*([forwarder.middleware] if forwarder is not None else []))
         expose(metrics, self.store, self.queue, self.guard, standby)
 
     def lead(self) -> None:

@@ -24,6 +24,10 @@ _RELOGIN: Final = timedelta(minutes=5)
 """How long credentials are used: the tokens of service accounts are renewed on disk."""
 
 
+_IDENTITY: Final[Any] = "crawl-operator"
+"""Unused without peering; else Kopf asks for the user's name, which in an image is none."""
+
+
 async def run_watches(
     seen: Seen, kinds: Collection[Resource], namespaces: Collection[str], stop: asyncio.Event
 ) -> None:
@@ -47,6 +51,7 @@ async def run_watches(
         await kopf.operator(
             registry=registry,
             settings=settings,
+            identity=_IDENTITY,
             memories=_NoMemories(),
             standalone=True,
             clusterwide=not namespaces,
@@ -143,7 +148,7 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 10
-    settings.watching.chunk_size = 200
+    settings.watching.chunk_size = 100
     settings.watching.label_selectors["", "v1", "pods"] = LABEL_JOB_UID
     settings.watching.label_selectors["batch", "v1", "jobs"] = LABEL_JOB_UID
     settings.networking.request_timeout = 15

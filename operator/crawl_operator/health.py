@@ -19,7 +19,8 @@ class HealthApi:
     """Serves /healthz and /readyz: 200, or 503 with one line for each thing that is wrong; and /metrics.
 
     Args:
-        standby: says why workers must not be sent here, and nothing while they may.
+        standby: says why workers must not be sent here, and nothing while they may: this operator leads, or passes on
+            what they say.
     """
 
     def __init__(

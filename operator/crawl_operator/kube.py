@@ -16,7 +16,7 @@ from crawl_operator.metrics import Metrics
 
 Object = dict[str, Any]
 
-_PAGE: Final = 200
+_PAGE: Final = 100
 """Objects per page of a list: those of one page are in memory at once."""
 
 _PLAIN: Final = {"Accept-Encoding": "identity"}

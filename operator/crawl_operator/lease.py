@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from crawl_api.names import ANNOTATION_REPORTS
 from crawl_operator.kube import LEASES, AlreadyExistsError, ConflictError, Kube, KubeError, NotFoundError, Object
 from crawl_operator.settings import Leadership
 
@@ -41,6 +42,10 @@ class Elected(Protocol):
     def standby(self) -> str:
         """Why it does not lead, in a sentence; empty while it does."""
 
+    @property
+    def leader_url(self) -> str:
+        """Where the operator that leads in its place takes reports; empty if that is not known."""
+
     async def run(self, prepare: Callable[[], Awaitable[None]], lead: Callable[[], None]) -> None:
         """Stand for election until cancelled; `prepare`, then `lead`, are called each time it is won."""
 
@@ -52,6 +57,7 @@ class Alone:
     """Leads always: whoever runs a single operator needs no lease."""
 
     standby = ""
+    leader_url = ""
 
     def remaining(self) -> float:
         """Return infinity."""
@@ -78,14 +84,19 @@ class Lease:
         kube: a client of its own, so that a crowd of other requests keeps no renewal waiting.
         settings: which lease, and how long it lasts.
         clock: seconds, from any start.
+        own_url: where this operator takes reports, written into the lease for those that stand by.
     """
 
-    def __init__(self, kube: Kube, settings: Leadership, clock: Callable[[], float] = boot_clock) -> None:
+    def __init__(
+        self, kube: Kube, settings: Leadership, clock: Callable[[], float] = boot_clock, *, own_url: str = ""
+    ) -> None:
         self._kube = kube
         self._settings = settings
+        self._own_url = own_url
         self._clock = clock
         self.identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._seen: Spec = {}
+        self._leader_url = ""
         self._seen_at = clock()
         self._retry = min(_POLL, settings.renew_seconds / 4)
         self._held_until = -math.inf
@@ -99,6 +110,11 @@ class Lease:
     def standby(self) -> str:
         """Why it does not lead, in a sentence; empty while it does."""
         return "" if self.remaining() > 0 else self._why
+
+    @property
+    def leader_url(self) -> str:
+        """Where the operator that leads in its place takes reports; empty if that is not known."""
+        return self._leader_url if self.standby else ""
 
     def remaining(self) -> float:
         """Return for how many seconds from now it may write; 0 while it does not lead."""
@@ -157,18 +173,19 @@ class Lease:
         if spec != self._seen:
             self._seen, self._seen_at = spec, self._clock()
         holder = spec.get("holderIdentity")
+        self._leader_url = ""
         if holder and holder != self.identity:
+            self._leader_url = _annotations(body).get(ANNOTATION_REPORTS, "")
             self._lose(f"{holder} leads")
             self._say(f"{holder} leads")
             free_in = self._seen_at + _duration(spec, self._settings.lease_seconds) - self._clock()
             if free_in > 0:
                 return min(free_in, _POLL)
         asked = self._clock()
-        mine = {"spec": self._mine(spec)}
-        if body:
-            body = await self._kube.update(LEASES, namespace, body | mine)
-        else:
-            body = await self._kube.create(LEASES, namespace, _new(namespace, name) | mine)
+        annotations = {"annotations": _annotations(body) | {ANNOTATION_REPORTS: self._own_url}}
+        mine = body or _new(namespace, name)
+        mine = mine | {"metadata": mine["metadata"] | annotations, "spec": self._mine(spec)}
+        body = await (self._kube.update if body else self._kube.create)(LEASES, namespace, mine)
         self._seen, self._seen_at = body["spec"], self._clock()
         self._win(asked)
         return self._settings.renew_seconds
@@ -230,6 +247,11 @@ def _duration(spec: Spec, default: float) -> float:
     """How long the holder says that its lease lasts."""
     seconds = spec.get("leaseDurationSeconds")
     return float(seconds) if seconds is not None else default
+
+
+def _annotations(body: Object) -> dict[str, str]:
+    found: dict[str, str] = body.get("metadata", {}).get("annotations") or {}
+    return found
 
 
 def _new(namespace: str, name: str) -> Object:

@@ -11,7 +11,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
-from crawl_api.crawljob import JobType, Priority
+from crawl_api.crawljob import Priority
+from crawl_api.job_types import JobType
 from crawl_api.schedule import ScheduledCrawlJobStatus
 from crawl_api.status import CrawlJobStatus, Phase
 from crawl_operator.decide.model import Job

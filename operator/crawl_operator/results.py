@@ -11,10 +11,11 @@ from typing import Final
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, OUTCOME_FILE, RESULTS_FILE, Outcome, StoredResult
+from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, OUTCOME_FILE, Outcome, StoredResult
 from crawl_operator.decide.model import JobKey
 
 _CHUNK: Final = 1 << 20
+_SEGMENT: Final = "journal-"
 
 
 class TooLargeError(Exception):
@@ -44,8 +45,10 @@ class ResultStore:
         self._max_bytes = max_bytes
         self._inline_limit = inline_limit
 
-    async def save_results(self, key: JobKey, uid: str, pod: str, chunks: AsyncIterator[bytes]) -> StoredResult:
-        """Store a worker's records, streamed; nothing is visible until all of it has arrived.
+    async def save_results(
+        self, key: JobKey, uid: str, pod: str, chunks: AsyncIterator[bytes], file: str
+    ) -> StoredResult:
+        """Store a worker's result under that name, streamed; nothing is visible until all of it has arrived.
 
         Raises:
             TooLargeError: it is more than `max_bytes`.
@@ -63,7 +66,7 @@ class ResultStore:
                 digest.update(chunk)
                 yield chunk
 
-        path = _path(key, uid, pod, RESULTS_FILE)
+        path = _path(key, uid, pod, file)
         await self._put(path, checked())
         return StoredResult(url=(self._folder / path).as_uri(), bytes=size, sha256=digest.hexdigest())
 
@@ -75,10 +78,18 @@ class ResultStore:
         """
         await self._put(_path(key, uid, pod, OUTCOME_FILE), outcome.model_dump_json(by_alias=True).encode())
 
-    def newest(self, key: JobKey, uid: str, pods: Iterable[str]) -> Path | None:
-        """Return the stored records of the first of these pods that has any."""
-        paths = (self._stored(key, uid, pod, RESULTS_FILE) for pod in pods)
-        return next((path for path in paths if path.is_file()), None)
+    async def save_segment(self, key: JobKey, uid: str, pod: str, number: int, content: bytes) -> None:
+        """Store a segment of a worker's journal, which is only read by the job's next worker.
+
+        Raises:
+            StoreFullError: it cannot be written.
+        """
+        await self._put(_path(key, uid, pod, f"{_SEGMENT}{number:06}"), content)
+
+    def journal(self, key: JobKey, uid: str, pods: Iterable[str]) -> list[Path]:
+        """Return the segments that these pods have stored, pod by pod, each pod's in order."""
+        folders = (self._stored(key, uid, pod, _SEGMENT).parent for pod in pods)
+        return [path for folder in folders for path in sorted(folder.glob(f"{_SEGMENT}*"))]
 
     async def remove(self, key: JobKey, uid: str) -> None:
         """Remove all that workers of a job have stored; nothing to remove is no error.

@@ -5,7 +5,7 @@ Every setting has a default that works in a cluster. An environment variable is 
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -15,7 +15,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
-from crawl_api.crawljob import URLS_CEILING, Priority
+from crawl_api.crawljob import Priority
+from crawl_api.job_types import URLS_CEILING
 from crawl_api.status import Execution
 from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.model import ClassPolicy, Policy
@@ -32,6 +33,10 @@ def _network(text: str) -> str:
     return str(ip_network(text))
 
 
+def _address(text: str) -> str:
+    return str(ip_address(text)) if text else ""
+
+
 def _short_enough(folder: Path) -> Path:
     if len(str(folder.absolute())) > MAX_FOLDER:
         raise ValueError(f"must be no longer than {MAX_FOLDER} characters: it is part of each status.resultURL")
@@ -39,6 +44,7 @@ def _short_enough(folder: Path) -> Path:
 
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
 Places = Annotated[int, Field(ge=1, le=10000)]
 
@@ -181,6 +187,8 @@ class Leadership(_Group):
     """How long the others wait for a leader that is not heard of."""
     renew_seconds: Annotated[float, Field(ge=0.1)] = 5
     """How often the leader is heard of; at most a third of `leaseSeconds`."""
+    address: Address = ""
+    """This operator's own IP address: those that stand by pass on there what workers tell them. None: they refuse."""
 
     @model_validator(mode="after")
     def _in_time(self) -> Self:
@@ -265,6 +273,12 @@ class Settings(BaseSettings):
             per_namespace=self.limits.running_per_namespace,
             ageing=self.limits.ageing_seconds,
         )
+
+    @property
+    def own_url(self) -> str:
+        """Where other operators reach this one's endpoint; empty if they cannot."""
+        address = self.leadership.address
+        return f"http://{f'[{address}]' if ':' in address else address}:{self.endpoint.port}" if address else ""
 
     @property
     def policy(self) -> Policy:

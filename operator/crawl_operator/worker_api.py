@@ -4,18 +4,24 @@ Who speaks is told by its token: its pod's UID leads to the job that the operato
 concern that job and that attempt.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
 
+from crawl_api.output import OutputOptions
 from crawl_api.worker_protocol import (
     MAX_OUTCOME_BYTES,
     MAX_PROGRESS_BYTES,
+    MAX_SEGMENT_BYTES,
     Outcome,
     ProgressReport,
+    journal_path,
     outcome_path,
     progress_path,
     results_path,
@@ -59,13 +65,15 @@ class WorkerApi:
         self._metrics = metrics or Metrics()
         self._standby = standby
 
-    def application(self) -> web.Application:
-        """Return the application to serve."""
-        application = web.Application(client_max_size=max(MAX_OUTCOME_BYTES, MAX_PROGRESS_BYTES))
+    def application(self, *middlewares: Middleware) -> web.Application:
+        """Return the application to serve, what these leave to it."""
+        size = max(MAX_OUTCOME_BYTES, MAX_PROGRESS_BYTES, MAX_SEGMENT_BYTES)
+        application = web.Application(client_max_size=size, middlewares=middlewares)
         job_uid, attempt = "{job_uid:[0-9a-f-]{1,64}}", "{attempt:[0-9]{1,6}}"
         for kind, method, path, handler in (
             ("progress", "POST", progress_path, self._progress),
-            ("earlier_results", "GET", results_path, self._earlier_results),
+            ("earlier_journal", "GET", journal_path, self._earlier_journal),
+            ("journal", "PUT", _segment_path, self._save_segment),
             ("results", "PUT", results_path, self._save_results),
             ("outcome", "PUT", outcome_path, self._save_outcome),
         ):
@@ -134,15 +142,28 @@ class WorkerApi:
         self._store.put_report(job, pod.attempt, await _read(request, ProgressReport, MAX_PROGRESS_BYTES))
         return web.Response(status=204)
 
-    async def _earlier_results(self, request: web.Request, job: Job, pod: WorkerPod) -> web.StreamResponse:
-        """Hand out what earlier attempts of this run have stored: the newest of them holds it all."""
+    async def _earlier_journal(self, request: web.Request, job: Job, pod: WorkerPod) -> web.StreamResponse:
+        """Hand out what earlier attempts of this run have saved, oldest first."""
         first, last = job.status.requeued_after, pod.attempt
-        workers = [each.worker for each in reversed(job.status.attempts) if first < each.number < last]
-        path = self._results.newest(job.key, job.uid, workers)
-        return web.FileResponse(path) if path is not None else web.Response(status=204)
+        workers = [each.worker for each in job.status.attempts if first < each.number < last]
+        segments = self._results.journal(job.key, job.uid, workers)
+        if not segments:
+            return web.Response(status=204)
+        response = web.StreamResponse(headers={"Content-Length": str(sum(path.stat().st_size for path in segments))})
+        await response.prepare(request)
+        for path in segments:
+            async for chunk in _pieces(path):
+                await response.write(chunk)
+        return response
+
+    async def _save_segment(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
+        number = int(request.match_info["number"])
+        await self._results.save_segment(job.key, job.uid, pod.name, number, await request.read())
+        return web.Response(status=204)
 
     async def _save_results(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
-        stored = await self._results.save_results(job.key, job.uid, pod.name, _chunks(request))
+        output = OutputOptions.model_validate(job.spec.get("output", {}))
+        stored = await self._results.save_results(job.key, job.uid, pod.name, _chunks(request), output.file_name)
         return web.json_response(text=stored.model_dump_json(by_alias=True), status=201)
 
     async def _save_outcome(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
@@ -154,6 +175,16 @@ class WorkerApi:
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
     async for chunk in request.content.iter_chunked(_CHUNK):
         yield chunk
+
+
+def _segment_path(job_uid: str, attempt: int) -> str:
+    return journal_path(job_uid, attempt) + "/{number:[0-9]{1,6}}"
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK):
+            yield chunk
 
 
 async def _read(request: web.Request, model: type[_M], limit: int) -> _M:

@@ -1,6 +1,7 @@
 """The Pod or batch Job of an attempt: restricted, without API rights, its work in an annotation."""
 
 import hashlib
+import sys
 from base64 import b32encode
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from crawl_api.names import (
     ANNOTATION_ASSIGNMENT,
     API_VERSION,
     ENV_ASSIGNMENT_FILE,
+    ENV_HEADERS,
+    ENV_STORE_CREDENTIALS,
     ENV_TERMINATION_LOG,
     ENV_TOKEN_FILE,
     ENV_WORK_DIR,
@@ -22,6 +25,7 @@ from crawl_api.names import (
     TOKEN_AUDIENCE,
     WORKER_CONTAINER,
 )
+from crawl_api.output import OutputOptions
 from crawl_api.status import Execution
 from crawl_api.worker_protocol import Assignment
 from crawl_operator.decide.model import Job
@@ -41,6 +45,8 @@ DEADLINE_MARGIN: Final = 60
 TOKEN_SECONDS: Final = 3600
 
 _INPUT_DIR: Final = "/var/run/crawl-operator"
+_STORE_DIR: Final = "/var/run/crawl-store"
+_HEADERS_DIR: Final = "/var/run/crawl-headers"
 _WORK_DIR: Final = "/var/lib/crawl-worker"
 _TERMINATION_LOG: Final = "/dev/termination-log"
 
@@ -116,16 +122,27 @@ def _assignment(job: Job, spec: CrawlJobSpec, attempt: int, settings: Settings) 
         type=spec.type,
         single=spec.single,
         batch=spec.batch,
+        site=spec.site,
+        pdf=spec.pdf,
+        custom=spec.custom,
         fetch=spec.fetch,
         extract=spec.extract,
         timeout_seconds=spec.timeout_seconds,
         max_concurrency=settings.limits.concurrency,
         user_agent=settings.worker.user_agent,
         allowed_networks=settings.worker.allowed_networks,
-        inline_limit_bytes=settings.results.inline_limit_bytes,
+        output=spec.output,
+        inline_limit_bytes=min(settings.results.inline_limit_bytes, _inline_limit(spec)),
         report_url=settings.endpoint.url.rstrip("/"),
     )
     return assignment.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _inline_limit(spec: CrawlJobSpec) -> int:
+    """Return how much of a result the job wants in its status; only JSON Lines, as they are, stand there."""
+    if spec.output.file_name != OutputOptions().file_name:
+        return 0
+    return sys.maxsize if spec.output.inline_limit_bytes is None else spec.output.inline_limit_bytes
 
 
 def _pod_spec(spec: CrawlJobSpec, settings: Settings) -> Object:
@@ -150,6 +167,11 @@ def _pod_spec(spec: CrawlJobSpec, settings: Settings) -> Object:
             {"name": "input", "projected": {"sources": [_token(), _job_file()]}},
         ],
     }
+    if spec.output.credentials is not None:
+        _mount(pod, ENV_STORE_CREDENTIALS, _STORE_DIR, [{"secret": _optional(spec.output.credentials.name)}])
+    if spec.fetch.headers_from:
+        secrets = [_optional(each.secret_ref.name) for each in spec.fetch.headers_from]
+        _mount(pod, ENV_HEADERS, _HEADERS_DIR, [{"secret": secret} for secret in secrets])
     if policy.priority_class_name:
         pod["priorityClassName"] = policy.priority_class_name
     if spec.worker.node_selector:
@@ -188,6 +210,20 @@ def _container(spec: CrawlJobSpec, settings: Settings) -> Object:
             {"name": "input", "mountPath": _INPUT_DIR, "readOnly": True},
         ],
     }
+
+
+def _mount(pod: Object, variable: str, folder: str, sources: list[Object]) -> None:
+    """Mount Secrets of the job's namespace, and tell the worker where; the operator never reads them."""
+    name = folder.rpartition("/")[2]
+    pod["volumes"].append({"name": name, "projected": {"defaultMode": 0o440, "sources": sources}})
+    (container,) = pod["containers"]
+    container["volumeMounts"].append({"name": name, "mountPath": folder, "readOnly": True})
+    container["env"].append({"name": variable, "value": folder})
+
+
+def _optional(secret: str) -> Object:
+    # A Secret that is missing must not keep the pod from starting: the worker says what it lacks.
+    return {"name": secret, "optional": True}
 
 
 def _wire(part: SpecModel) -> Object:

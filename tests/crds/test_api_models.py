@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from crawl_api.base import printable
-from crawl_api.crawljob import CrawlJobSpec, FetchOptions, JobType, Priority, Selector, union_message
+from crawl_api.crawljob import CrawlJobSpec, Priority, union_message
 from crawl_api.crd import crawljob_crd
+from crawl_api.job_types import JobType
+from crawl_api.options import FetchOptions, Selector
 from crawl_api.status import TERMINAL_PHASES, Cause, CrawlJobStatus, JobError, Phase, Progress, Result
 from crawl_api.worker_protocol import (
     MAX_TERMINATION_MESSAGE,

@@ -43,6 +43,14 @@ def selectors(*each: Object) -> Object:
     return SINGLE | {"extract": {"selectors": list(each)}}
 
 
+def site(**options: Any) -> Object:
+    return {"type": "Site", "site": {"startUrls": [URL]} | options}
+
+
+def output(**options: Any) -> Object:
+    return SINGLE | {"output": options}
+
+
 ABSOLUTE = "must be an absolute http:// or https:// URL"
 
 BAD: dict[str, tuple[Any, str, str]] = {
@@ -73,6 +81,31 @@ BAD: dict[str, tuple[Any, str, str]] = {
     "two members": (SINGLE | {"batch": BATCH["batch"]}, "spec.batch", "batch must be set when type is Batch"),
     "the other member": (BATCH | {"type": "Single"}, "spec.single", "single must be set when type is Single"),
     "no type": ({"single": SINGLE["single"]}, "spec.type", "Required value"),
+    "no start": (site(startUrls=[]), "spec.site.startUrls", "at least 1 items"),
+    "a start that is none": (site(startUrls=["/"]), "spec.site.startUrls[0]", ABSOLUTE),
+    "101 starts": (site(startUrls=[URL] * 101), "spec.site.startUrls", "at most 100 items"),
+    "negative depth": (site(maxDepth=-1), "spec.site.maxDepth", "greater than or equal to 0"),
+    "no pages": (site(maxPages=0), "spec.site.maxPages", "greater than or equal to 1"),
+    "too many pages": (site(maxPages=1_000_001), "spec.site.maxPages", "less than or equal to 1000000"),
+    "a pattern that is none": (site(allow=["/ok", "("]), "spec.site.allow[1]", "error parsing regexp"),
+    "a pattern beyond RE2": (site(deny=["(?=x)"]), "spec.site.deny[0]", "error parsing regexp"),
+    "an empty pattern": (site(deny=[""]), "spec.site.deny[0]", "at least 1 chars"),
+    "too long a pattern": (site(deny=["x" * 257]), "spec.site.deny[0]", "Too long"),
+    "unknown scope": (site(scope="Same"), "spec.site.scope", '"SameHost", "SameDomain", "Any"'),
+    "site for a batch": (site() | {"type": "Batch"}, "spec.site", "site must be set when type is Site"),
+    "no requests per host": (fetch(perHostConcurrency=0), "spec.fetch.perHostConcurrency", "greater than or equal"),
+    "a store that is none": (output(storeUrl="ftp://example.org"), "spec.output.storeUrl", "must be an s3://"),
+    "a bucket without a name": (output(storeUrl="s3:///x"), "spec.output.storeUrl", "must be an s3://"),
+    "compressed twice": (output(format="Parquet", compression="zstd"), "spec.output", "compression is for JSONLines"),
+    "unknown form": (output(format="CSV"), "spec.output.format", '"JSONLines", "Parquet", "WARC"'),
+    "credentials without a name": (output(credentials={}), "spec.output.credentials.name", "Required value"),
+    "too large a PDF": (
+        {"type": "Pdf", "pdf": {"urls": [URL], "maxBytes": (100 << 20) + 1}},
+        "spec.pdf.maxBytes",
+        "less than or equal to 104857600",
+    ),
+    "no processor": ({"type": "Custom", "custom": {}}, "spec.custom.processor", "Required value"),
+    "a processor's path": ({"type": "Custom", "custom": {"processor": "../x"}}, "spec.custom.processor", "match"),
     "unknown type": (SINGLE | {"type": "Everything"}, "spec.type", 'supported values: "Single", "Batch"'),
     "type in lower case": (SINGLE | {"type": "single"}, "spec.type", "supported values"),
     "unknown priority": (SINGLE | {"priority": "Urgent"}, "spec.priority", '"Critical", "High", "Normal", "Low"'),
@@ -183,7 +216,20 @@ def test_a_bad_manifest_is_refused_by_the_name_of_its_field(api: ApiServer, case
         batch(*[f"{URL}{number}" for number in range(1000)]),
         fetch(concurrency=100, delaySeconds=60, timeoutSeconds=600, userAgent="x" * 256, maxBodyBytes=2**30),
         fetch(concurrency=1, delaySeconds=0, timeoutSeconds=1, userAgent="", maxBodyBytes=1),
-        fetch(delaySeconds=0.25),
+        fetch(delaySeconds=0.25, perHostConcurrency=100, autoThrottle=True),
+        {"type": "Pdf", "pdf": {"urls": [URL] * 1000}},
+        {
+            "type": "Custom",
+            "custom": {"processor": "scrapy", "parameters": {"spider": "x", "deep": {"a": [None, 1.5]}}},
+        },
+        site(),
+        output(
+            format="JSONLines", compression="zstd", inlineLimitBytes=0, storeUrl="s3://b/p", credentials={"name": "x"}
+        ),
+        output(format="WARC", storeUrl="file:///x"),
+        output(format="Parquet", compression="none", storeUrl="gs://b"),
+        site(startUrls=[URL] * 100, maxDepth=1000, maxPages=1_000_000, allow=["x" * 256] * 50, deny=["^a|(b+)*$"] * 50),
+        site(scope="Any", sitemaps="None", sitemapUrls=[URL] * 100, canonical="Ignore", ignoreParameters=["x" * 64]),
         selectors(*({"name": f"a{number}", "xpath": "//p"} for number in range(50))),
         SINGLE | {"timeoutSeconds": 86400, "displayName": "x" * 253},
         retry(maxAttempts=20, initialDelaySeconds=86400, backoffMultiplier=10, maxDelaySeconds=86400, jitter=False),
@@ -253,12 +299,15 @@ def test_what_is_left_out_is_filled_in(api: ApiServer) -> None:
         "cancel": False,
         "fetch": {
             "concurrency": 10,
+            "perHostConcurrency": 10,
             "delaySeconds": 0,
+            "autoThrottle": False,
             "timeoutSeconds": 30,
             "obeyRobots": True,
             "maxBodyBytes": 10485760,
         },
         "extract": {"text": True, "engine": "Fast", "markdown": False, "links": False, "metadata": True},
+        "output": {"format": "JSONLines", "compression": "none"},
         "ttl": {"resultSeconds": 3600, "completedSeconds": 86400, "failedSeconds": 604800},
     }
     assert CrawlJobSpec.model_validate(spec) == CrawlJobSpec.model_validate(SINGLE)

@@ -11,8 +11,9 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from crawl_api.crawljob import CrawlJobSpec, JobType
+from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.crd import crawljob_crd, schedule_crd
+from crawl_api.job_types import JobType
 from crawl_api.schedule import ScheduledCrawlJobSpec, ScheduledCrawlJobStatus
 from crawl_api.schema import structural
 from crawl_api.status import ConditionType, CrawlJobStatus, Phase
@@ -95,10 +96,12 @@ def test_every_map_is_bounded() -> None:
     maps = [(path, node) for path, node in EVERY if "additionalProperties" in node]
     template = [".spec.jobTemplate.metadata.labels", ".spec.jobTemplate.metadata.annotations"]
     assert [path for path, _ in maps] == [
+        ".spec.custom.parameters",
         ".spec.worker.nodeSelector",
         ".spec.metadata",
         ".status.errors[].details",
         *template,
+        f"{JOB}.custom.parameters",
         f"{JOB}.worker.nodeSelector",
         f"{JOB}.metadata",
     ]
@@ -113,9 +116,15 @@ def test_every_number_has_a_floor_and_every_number_of_a_spec_a_ceiling() -> None
 
 
 def test_every_node_has_a_type_or_says_that_it_has_none() -> None:
-    """Which is what makes a schema structural; unknown fields are kept in two places only."""
+    """Which is what makes a schema structural; unknown fields are kept in three places only."""
     loose = [path for path, node in EVERY if "type" not in node]
-    assert loose == [".spec.metadata{}", ".status.result.data", f"{JOB}.metadata{{}}"]
+    assert loose == [
+        ".spec.custom.parameters{}",
+        ".spec.metadata{}",
+        ".status.result.data",
+        f"{JOB}.custom.parameters{{}}",
+        f"{JOB}.metadata{{}}",
+    ]
     assert all(node["x-kubernetes-preserve-unknown-fields"] for path, node in EVERY if path in loose)
     kept = [path for path, node in EVERY if node.get("x-kubernetes-preserve-unknown-fields")]
     assert kept == loose

@@ -8,9 +8,11 @@ import pytest
 import yaml
 
 from crawl_api.crawljob import CrawlJobSpec
+from crawl_api.job_types import SiteCrawl
 from crawl_api.names import API_VERSION, KIND, MAX_JOB_NAME
 from crawl_api.status import Phase
 from demo import folders
+from demo.render import PDF_PATH
 from demo.site import DEFAULT_PORT, FAILURES, PAGES, REDIRECTS, ROBOTS
 from demo.tour import EXPECTED
 
@@ -41,9 +43,10 @@ def test_manifest_is_a_valid_job(manifest: Path) -> None:
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
 def test_manifest_ends_as_the_demo_expects(manifest: Path) -> None:
     job = load(manifest)
-    urls = [urlsplit(url) for url in CrawlJobSpec.model_validate(job["spec"]).urls]
+    spec = CrawlJobSpec.model_validate(job["spec"])
+    urls = [urlsplit(url) for url in (spec.site.start_urls if spec.site is not None else spec.urls)]
     assert {url.netloc for url in urls} == {f"127.0.0.1:{DEFAULT_PORT}"}
-    found = [reachable(url.path) for url in urls]
+    found = [reachable(url.path) or url.path == PDF_PATH for url in urls]
     assert any(found)
     assert EXPECTED[job["metadata"]["name"]] is (Phase.COMPLETED if all(found) else Phase.PARTIAL_SUCCESS)
 
@@ -51,6 +54,7 @@ def test_manifest_ends_as_the_demo_expects(manifest: Path) -> None:
 def test_every_example_is_expected_and_they_cover_the_api() -> None:
     jobs = [load(manifest) for manifest in MANIFESTS]
     assert sorted(job["metadata"]["name"] for job in jobs) == sorted(EXPECTED)
+    jobs.append(load(folders.EXAMPLES / "scrapy_project" / "job.yaml"))  # the demo's worker has no project
     shown = set[str]().union(*(job["spec"] for job in jobs))
     assert shown == {field.alias for field in CrawlJobSpec.model_fields.values()}
 
@@ -63,3 +67,8 @@ def test_the_batch_shows_every_option_of_fetching_and_extracting() -> None:
         name = "fetch" if options is model.fetch else "extract"
         assert set(spec[name]) == {field.alias for field in type(options).model_fields.values()}
     assert all(PAGES[urlsplit(url).path].price for url in model.urls)
+
+
+def test_the_site_shows_every_option_of_a_site() -> None:
+    spec = load(folders.EXAMPLES / "site.yaml")["spec"]
+    assert set(spec["site"]) == {field.alias for field in SiteCrawl.model_fields.values()}

@@ -15,7 +15,7 @@ from nodes import (
     runs,
 )
 from scenarios import Scenario, again
-from steps import comes_due, passes, waits
+from steps import becomes, comes_due, passes, waits
 from users import allows_workers, applies, deletes_worker, forbids_workers
 from workers import REFUSAL, SILENCE, outcome, reports, stores
 
@@ -192,6 +192,7 @@ STORIES: Final = (
             applies("a", priority="Normal"),
             makes_pod("a"),
             runs("a"),
+            becomes("a", Phase.PROCESSING),
             stores("a", outcome(2)),
             ends("a", outcome(2)),
             completes("a"),

@@ -39,6 +39,8 @@ _LONGEST: Final = 150.0
 """Seconds for one trial."""
 _SHOWN: Final = 5
 """Failures told in full; of the others only the names."""
+_ENOUGH: Final = 20
+"""Failures after which no more is tried."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,17 @@ class Bench:
             trials = [(scenario, fault) for scenario, fault in trials if fault.name == wanted]
         async with self._open() as (stage, wire):
             gate = asyncio.Semaphore(at_once)
+            wrong: list[str] = []
 
-            async def one(scenario: Scenario, fault: Fault) -> str:
+            async def one(scenario: Scenario, fault: Fault) -> None:
                 async with gate:
-                    return await self._judged(stage, wire, scenario, fault, program=program)
+                    if len(wrong) < _ENOUGH and (
+                        why := await self._judged(stage, wire, scenario, fault, program=program)
+                    ):
+                        wrong.append(why)
 
-            _complain(await asyncio.gather(*(one(scenario, fault) for scenario, fault in trials)))
+            await asyncio.gather(*(one(scenario, fault) for scenario, fault in trials))
+        _complain(wrong, len(trials))
 
     async def outlast(self, *scenarios: Scenario, program: bool = False) -> None:
         """Play scenarios all at once, and kill the API server whenever each of them is a step further.
@@ -118,7 +125,7 @@ class Bench:
 
             found = await asyncio.gather(*map(one, scenarios))
             await outages.over()
-        _complain(found)
+        _complain(found, len(found))
 
     async def play(self, *scenarios: Scenario) -> list[Ending]:
         """Play scenarios undisturbed.
@@ -133,7 +140,8 @@ class Bench:
                 async with gate:
                     return "" if scenario.name in self.undisturbed else await self._first(stage, wire, scenario)
 
-            _complain(await asyncio.gather(*map(one, {each.name: each for each in scenarios}.values())))
+            found = await asyncio.gather(*map(one, {each.name: each for each in scenarios}.values()))
+        _complain(found, len(found))
         return [self.undisturbed[each.name] for each in scenarios]
 
     async def _judged(
@@ -217,9 +225,8 @@ def _heard(namespace: str, crashes: list[str]) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _complain(found: Iterable[str]) -> None:
+def _complain(found: Iterable[str], trials: int) -> None:
     """Raise if anything is wrong with any of the trials."""
-    trials = list(found)
-    if wrong := [each for each in trials if each]:
+    if wrong := [each for each in found if each]:
         others = [each.splitlines()[0] for each in wrong[_SHOWN:]]
-        raise AssertionError("\n\n".join([f"{len(wrong)} of {len(trials)} fail", *wrong[:_SHOWN], *others]))
+        raise AssertionError("\n\n".join([f"{len(wrong)} of {trials} fail", *wrong[:_SHOWN], *others]))

@@ -11,8 +11,9 @@ from urllib.parse import unquote, urlparse
 import pytest
 
 from demo.pages import PAGES
+from demo.render import PDF_PATH
 from demo.site import DemoSite
-from operator_process import Jobs, OperatorProcess, condition, records
+from operator_process import Jobs, OperatorProcess, condition, records, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -85,6 +86,53 @@ def test_a_single_page_completes_and_its_result_stands_in_the_status(
     }
     assert status["observedGeneration"] == 1
     assert shared.get(name)["spec"]["metadata"] == {"ticket": {"id": 17}}
+
+
+def test_a_site_is_crawled_by_its_links(shared: Jobs, site: DemoSite) -> None:
+    """Every chapter of the guide is found from its first page, and nothing beside it."""
+    guide = {site.url(page.path) for page in PAGES.values() if page.path.startswith("/guide/")}
+    shared.apply("guide", site={"startUrls": [site.url("/guide/")], "allow": ["/guide/"]}, priority="High")
+    status = shared.finished("guide")
+    assert status["phase"] == "Completed", status.get("errors")
+    assert {record["url"] for record in records(status)} == guide
+    progress = status["progress"]
+    assert (progress["percent"], progress["total"], progress["succeeded"]) == (100, len(guide), len(guide))
+
+
+def test_a_suspended_site_goes_on_where_it_was(shared: Jobs) -> None:
+    """Its frontier outlives its worker: what was fetched is not fetched again, and nothing is missing."""
+    with DemoSite(delay=0.5) as site:
+        wanted = {site.url(page.path) for page in PAGES.values() if page.path.startswith(("/guide/", "/catalogue/"))}
+        starts = [site.url("/guide/"), site.url("/catalogue/")]
+        fetch = {"concurrency": 2}
+        crawl = {"startUrls": starts, "allow": ["/guide/", "/catalogue/"], "sitemaps": "None"}
+        shared.apply("paused", site=crawl, fetch=fetch, priority="High")
+        wait_until(lambda: shared.status("paused")["progress"].get("succeeded", 0) >= 5, "some pages are done", 40)
+        shared.patch("paused", suspend=True)
+        done = shared.reached("paused", "Suspended", 40)["progress"]["succeeded"]
+        shared.patch("paused", suspend=False)
+        status = shared.finished("paused", 90)
+        again = sum(count - 1 for path, count in site.requests.items() if path != "/robots.txt")
+    assert status["phase"] == "Completed", status.get("errors")
+    assert {record["url"] for record in records(status)} == wanted
+    assert status["progress"]["succeeded"] == len(wanted) > done >= 5
+    assert again <= fetch["concurrency"]
+
+
+def test_a_pdf_is_read(shared: Jobs, site: DemoSite) -> None:
+    shared.apply("units", pdf={"urls": [site.base_url + PDF_PATH]}, priority="High")
+    status = shared.finished("units")
+    assert status["phase"] == "Completed", status.get("errors")
+    assert status["result"]["data"][0]["pdf"]["pages"] >= 1
+
+
+def test_a_processor_that_the_image_does_not_have_fails_the_job_and_says_which_it_has(shared: Jobs) -> None:
+    shared.apply("custom", custom={"processor": "nonsense"}, priority="High")
+    status = shared.finished("custom")
+    assert status["phase"] == "Failed"
+    assert condition(status, "Failed")["reason"] == "InvalidParameters"
+    for word in ("nonsense", "scrapy"):
+        assert word in condition(status, "Failed")["message"]
 
 
 def test_dead_urls_make_a_partial_success_that_names_them(shared: Jobs, site: DemoSite) -> None:

@@ -204,6 +204,15 @@ def test_a_hold_is_said_once_per_reason() -> None:
     assert other.actions == (RecordEvent("WorkerNotStartable", "CreateContainerError"),), "at least the word itself"
 
 
+def test_a_worker_that_is_known_to_run_is_not_held_by_older_news() -> None:
+    """Another operator has said that it runs; this one's watch of pods lags."""
+    running = Observation(make_job(), pods=(running_pod(),))
+    after = carried_out(running, decide(running, POLICY, NOW))
+    assert after.job.phase is Phase.PROCESSING
+    lagging = replace(after, pods=(make_pod(hold_reason="Unschedulable", hold_message="0/3 nodes"),))
+    assert decide(lagging, POLICY, NOW) == NOTHING
+
+
 @pytest.mark.parametrize("word", ["ContainerCreating", "PodInitializing", "", "SchedulingGated"])
 def test_a_worker_on_its_way_is_not_a_hold(word: str) -> None:
     assert decide(Observation(make_job(), pods=(make_pod(hold_reason=word),)), POLICY, NOW) == NOTHING

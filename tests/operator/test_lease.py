@@ -72,8 +72,9 @@ class Api:
 
     async def _written(self, body: Object) -> Object:
         self.put(**body["spec"])
-        await self._call("after")
         assert self.lease is not None
+        self.lease["metadata"]["annotations"] = body["metadata"]["annotations"]
+        await self._call("after")
         return self.lease
 
     async def _call(self, when: str) -> None:
@@ -91,8 +92,8 @@ class Clock:
 class Candidate(Lease):
     """A lease in steps: `stand` takes one, without waiting."""
 
-    def __init__(self, api: Any, clock: Clock) -> None:
-        super().__init__(api, SETTINGS, clock)
+    def __init__(self, api: Any, clock: Clock, own_url: str = "") -> None:
+        super().__init__(api, SETTINGS, clock, own_url=own_url)
         self.prepared = True
 
     async def stand(self) -> float:
@@ -313,6 +314,24 @@ async def _play(moves: list[tuple[int, float, str, float]]) -> None:
             await (mine.release() if what == "ends" else mine.stand())
         api.on_call = None
         check()
+
+
+async def test_the_lease_says_where_the_leader_takes_reports(api: Api) -> None:
+    """Those that stand by know it from there; not who leads, nor anybody while nobody leads."""
+    one, two = (Candidate(api, Clock(), f"http://10.0.0.{number}:8082") for number in (1, 2))
+    await one.stand()
+    await two.stand()
+    assert (one.leader_url, two.leader_url) == ("", "http://10.0.0.1:8082")
+    await one.release()
+    await two.stand()
+    assert (two.standby, two.leader_url) == ("", "")
+    await one.stand()
+    assert one.leader_url == "http://10.0.0.2:8082"
+    nameless = Candidate(api, Clock())
+    await two.release()
+    await nameless.stand()
+    await one.stand()
+    assert one.leader_url == "", "a leader that is not reachable is not taken for the one before"
 
 
 class Terms:

@@ -414,6 +414,20 @@ async def test_a_worker_is_ended_by_its_uid(api: Api, round_: Round, status: int
     assert api.patches == [], "nothing is said before it is gone"
 
 
+async def test_a_worker_that_is_not_ended_for_a_conflict_is_not_forgotten(api: Api, round_: Round) -> None:
+    """Who forgets one that lives would start another beside it."""
+    api.delete_status = 409
+    api.job = JOB | {"spec": JOB["spec"] | {"cancel": True}}
+    api.pods = [{"metadata": {"name": "news-abc-1", "uid": "uid-of-news-abc-1", "labels": LABELS}}]
+    round_.store.put_job(job_of(api.stamped(api.job)))
+    round_.store.put_child(KEY, "uid-of-news", running_pod("news-abc-1", version=200))
+    for _ in range(2):
+        with pytest.raises(ConflictError):
+            await round_.once()
+    assert [name for name, _ in api.deleted] == ["news-abc-1"] * 2, "it is asked for again"
+    assert round_.store.worker("uid-of-news-abc-1") is not None
+
+
 async def test_the_outcome_of_an_earlier_worker_is_not_taken_for_the_next_ones(
     api: Api, round_: Round, tmp_path: Path
 ) -> None:

@@ -38,7 +38,7 @@ def files(folder: Path) -> list[str]:
 
 async def test_what_was_sent_is_what_is_stored(store: ResultStore, folder: Path) -> None:
     chunks = [b'{"url":"https://example.org/"}\n', b"", "Grüße\n".encode()]
-    stored = await store.save_results(KEY, "uid", "pod", sent(*chunks))
+    stored = await store.save_results(KEY, "uid", "pod", sent(*chunks), "results.jsonl")
     content = b"".join(chunks)
     path = folder.joinpath(*PLACE, "results.jsonl")
     assert path.read_bytes() == content
@@ -49,7 +49,7 @@ async def test_what_was_sent_is_what_is_stored(store: ResultStore, folder: Path)
 
 async def test_a_result_may_be_empty(store: ResultStore) -> None:
     """Every page failed: there are no records, and that is known, not missing."""
-    stored = await store.save_results(KEY, "uid", "pod", sent())
+    stored = await store.save_results(KEY, "uid", "pod", sent(), "results.jsonl")
     assert stored.bytes == 0
     assert stored.sha256 == hashlib.sha256(b"").hexdigest()
 
@@ -62,7 +62,7 @@ async def test_nothing_is_visible_before_all_of_it_has_arrived(store: ResultStor
             yield b"x" * (1 << 19)
             assert "results.jsonl" not in {Path(name).name for name in files(folder)}
 
-    await store.save_results(KEY, "uid", "pod", slowly())
+    await store.save_results(KEY, "uid", "pod", slowly(), "results.jsonl")
     assert files(folder) == ["team/news/uid/pod/results.jsonl"]
 
 
@@ -72,35 +72,37 @@ async def test_a_broken_stream_leaves_nothing(store: ResultStore, folder: Path) 
         raise ConnectionResetError("the worker is gone")
 
     with pytest.raises(Exception, match="the worker is gone"):
-        await store.save_results(KEY, "uid", "pod", broken())
+        await store.save_results(KEY, "uid", "pod", broken(), "results.jsonl")
     assert files(folder) == []
 
 
 async def test_a_broken_stream_takes_nothing_away(store: ResultStore, folder: Path) -> None:
     """A worker sends its result again and fails: the first one stays whole."""
-    await store.save_results(KEY, "uid", "pod", sent(b"first"))
+    await store.save_results(KEY, "uid", "pod", sent(b"first"), "results.jsonl")
 
     async def broken() -> AsyncIterator[bytes]:
         yield b"second"
         raise ConnectionResetError("the worker is gone")
 
     with pytest.raises(Exception, match="the worker is gone"):
-        await store.save_results(KEY, "uid", "pod", broken())
+        await store.save_results(KEY, "uid", "pod", broken(), "results.jsonl")
     assert folder.joinpath(*PLACE, "results.jsonl").read_bytes() == b"first"
 
 
 async def test_sent_again_it_replaces_what_was_there(store: ResultStore, folder: Path) -> None:
     for text in (b"first, and longer", b"second"):
-        await store.save_results(KEY, "uid", "pod", sent(text))
+        await store.save_results(KEY, "uid", "pod", sent(text), "results.jsonl")
     assert folder.joinpath(*PLACE, "results.jsonl").read_bytes() == b"second"
 
 
 async def test_too_much_is_refused_and_leaves_nothing(store: ResultStore, folder: Path) -> None:
     """It is the sum that counts, and the limit itself is still allowed."""
     with pytest.raises(TooLargeError, match=r"more than 3145728 bytes \(results.maxBytes\)"):
-        await store.save_results(KEY, "uid", "pod", sent(*[b"x" * (1 << 20)] * 3, b"x"))
+        await store.save_results(KEY, "uid", "pod", sent(*[b"x" * (1 << 20)] * 3, b"x"), "results.jsonl")
     assert files(folder) == []
-    assert (await store.save_results(KEY, "uid", "pod", sent(*[b"x" * (1 << 20)] * 3))).bytes == 3 << 20
+    assert (
+        await store.save_results(KEY, "uid", "pod", sent(*[b"x" * (1 << 20)] * 3), "results.jsonl")
+    ).bytes == 3 << 20
 
 
 async def test_jobs_namesakes_and_pods_have_places_of_their_own(store: ResultStore, folder: Path) -> None:
@@ -110,7 +112,7 @@ async def test_jobs_namesakes_and_pods_have_places_of_their_own(store: ResultSto
         (KEY, "uid2", "pod"),
         (JobKey("other", "news"), "uid", "pod"),
     ):
-        await store.save_results(key, uid, pod, sent(f"{key}{uid}{pod}".encode()))
+        await store.save_results(key, uid, pod, sent(f"{key}{uid}{pod}".encode()), "results.jsonl")
     assert len(files(folder)) == 4
 
 
@@ -146,8 +148,8 @@ async def test_an_outcome_that_makes_no_sense_is_none(store: ResultStore, folder
 async def test_no_name_leads_out_of_the_folder(store: ResultStore, folder: Path, name: str) -> None:
     """Names come from the API server, which lets none of these through; the store does not depend on it."""
     for write in (
-        store.save_results(KEY, name, "pod", sent(b"x")),
-        store.save_results(KEY, "uid", name, sent(b"x")),
+        store.save_results(KEY, name, "pod", sent(b"x"), "results.jsonl"),
+        store.save_results(KEY, "uid", name, sent(b"x"), "results.jsonl"),
         store.save_outcome(JobKey(name, name), name, name, outcome_of(1, 1)),
     ):
         with pytest.raises(ValueError, match="Could not parse path"):
@@ -160,7 +162,7 @@ async def test_a_folder_that_cannot_be_written_says_so(store: ResultStore, folde
     shutil.rmtree(folder)
     folder.write_text("not a folder")  # noqa: ASYNC240 - a test's own, tiny file
     for save in (
-        store.save_results(KEY, "uid", "pod", sent(b"x")),
+        store.save_results(KEY, "uid", "pod", sent(b"x"), "results.jsonl"),
         store.save_outcome(KEY, "uid", "pod", outcome_of(1, 1)),
     ):
         with pytest.raises(StoreFullError, match=r"^the result store cannot be written: .*Not a directory"):
@@ -180,7 +182,7 @@ def little_space() -> Iterator[None]:
 @pytest.mark.usefixtures("little_space")
 async def test_a_full_folder_says_so_and_keeps_no_half(store: ResultStore, folder: Path) -> None:
     with pytest.raises(StoreFullError, match=r"^the result store cannot be written: .*File too large"):
-        await store.save_results(KEY, "uid", "pod", sent(*[b"x" * (1 << 20)] * 2))
+        await store.save_results(KEY, "uid", "pod", sent(*[b"x" * (1 << 20)] * 2), "results.jsonl")
     assert "team/news/uid/pod/results.jsonl" not in files(folder)
 
 

@@ -21,7 +21,9 @@ from crawl_api.status import Attempt, CrawlJobStatus, Execution, Phase
 from crawl_api.worker_protocol import (
     MAX_OUTCOME_BYTES,
     MAX_PROGRESS_BYTES,
+    MAX_SEGMENT_BYTES,
     StoredResult,
+    journal_path,
     outcome_path,
     progress_path,
     results_path,
@@ -37,7 +39,7 @@ from crawl_operator.worker_api import WorkerApi
 UID = "0123-abcd"
 POD = "news-abc-1"
 REPORT = {"total": 10, "succeeded": 3, "failed": 1}
-PATHS = [("POST", progress_path), ("PUT", results_path), ("PUT", outcome_path), ("GET", results_path)]
+PATHS = [("POST", progress_path), ("PUT", results_path), ("PUT", outcome_path), ("GET", journal_path)]
 WRITES = PATHS[1:3]
 
 
@@ -158,47 +160,57 @@ def attempts(*outcomes: Phase | None, requeued_after: int = 0) -> CrawlJobStatus
 
 
 async def earlier(worker: Worker, operator: Operator, attempt: int, status: CrawlJobStatus) -> ClientResponse:
-    """Ask for earlier records, as the worker of that attempt does."""
+    """Ask for what earlier attempts have saved, as the worker of that attempt does."""
     operator.store.put_job(make_job(uid=UID, version=10 + attempt, status=status))
     pod = f"news-abc-{attempt}"
     operator.store.put_child(JobKey("team", "news"), UID, running_pod(pod, attempt=attempt))
-    return await worker.send("GET", results_path(UID, attempt), token=operator.token(pod))
+    return await worker.send("GET", journal_path(UID, attempt), token=operator.token(pod))
 
 
-async def test_the_first_attempt_finds_no_earlier_records(worker: Worker) -> None:
-    answer = await worker.send("GET", results_path(UID, 1))
+def segment_path(uid: str, attempt: int, number: int = 0) -> str:
+    return f"{journal_path(uid, attempt)}/{number}"
+
+
+async def test_the_first_attempt_finds_nothing_earlier(worker: Worker) -> None:
+    answer = await worker.send("GET", journal_path(UID, 1))
     assert (answer.status, await answer.read()) == (204, b"")
 
 
-async def test_an_attempt_is_given_what_those_before_it_have_stored(worker: Worker, operator: Operator) -> None:
-    """The newest holds all; an attempt that left nothing is passed over."""
-    first, second = b'{"url":"https://example.org/1"}\n' * 3000, b'{"url":"https://example.org/2"}\n'
-    assert (await worker.send("PUT", results_path(UID, 1), first)).status == 201
+async def test_an_attempt_is_given_what_those_before_it_have_saved(worker: Worker, operator: Operator) -> None:
+    """All segments, in the order in which they were made; an attempt that left nothing is passed over."""
+    first, second, third = b"first " * 30000, b"second ", b"third "
+    for number, content in ((1, second), (0, b"overwritten"), (0, first)):
+        assert (await worker.send("PUT", segment_path(UID, 1, number), content)).status == 204
     answer = await earlier(worker, operator, 2, attempts(Phase.FAILED, None))
-    assert (answer.status, await answer.read()) == (200, first)
-    assert (await worker.send("PUT", results_path(UID, 2), second, operator.token("news-abc-2"))).status == 201
+    assert (answer.status, await answer.read()) == (200, first + second)
     answer = await earlier(worker, operator, 3, attempts(Phase.FAILED, Phase.FAILED, None))
-    assert await answer.read() == second
+    assert await answer.read() == first + second
+    path = segment_path(UID, 3, 0)
+    assert (await worker.send("PUT", path, third, operator.token("news-abc-3"))).status == 204
     answer = await earlier(worker, operator, 4, attempts(Phase.FAILED, Phase.FAILED, Phase.FAILED, None))
-    assert await answer.read() == second
+    assert await answer.read() == first + second + third
 
 
-async def test_records_are_not_carried_over_a_requeue(worker: Worker, operator: Operator) -> None:
+async def test_nothing_is_carried_over_a_requeue(worker: Worker, operator: Operator) -> None:
     """Whoever runs a job again wants it done again."""
-    assert (await worker.send("PUT", results_path(UID, 1), b"{}\n")).status == 201
+    assert (await worker.send("PUT", segment_path(UID, 1), b"{}\n")).status == 204
     answer = await earlier(worker, operator, 2, attempts(Phase.COMPLETED, None, requeued_after=1))
     assert answer.status == 204
 
 
-async def test_what_an_attempt_has_stored_itself_is_not_earlier(worker: Worker, operator: Operator) -> None:
+async def test_what_an_attempt_has_saved_itself_is_not_earlier(worker: Worker, operator: Operator) -> None:
     operator.store.put_job(make_job(uid=UID, version=11, status=attempts(None)))
-    assert (await worker.send("PUT", results_path(UID, 1), b"{}\n")).status == 201
-    assert (await worker.send("GET", results_path(UID, 1))).status == 204
+    assert (await worker.send("PUT", segment_path(UID, 1), b"{}\n")).status == 204
+    assert (await worker.send("GET", journal_path(UID, 1))).status == 204
+
+
+async def test_a_segment_that_is_too_large_is_refused(worker: Worker) -> None:
+    assert (await worker.send("PUT", segment_path(UID, 1), b"x" * (MAX_SEGMENT_BYTES + 1))).status == 413
 
 
 async def test_a_status_written_by_others_leads_to_nobody_elses_records(worker: Worker, operator: Operator) -> None:
     """The pod's name is read from the status, and joined to a path."""
-    secret = operator.folder / "other" / "job" / "uid" / "pod" / "results.jsonl"
+    secret = operator.folder / "other" / "job" / "uid" / "pod" / "journal-000000"
     secret.parent.mkdir(parents=True)
     secret.write_text("{}")
     for name in ("../../../other/job/uid/pod", str(secret.parent), ".."):

@@ -261,3 +261,45 @@ def test_a_class_has_resources_and_an_urgency_of_its_own(settings: Settings) -> 
     normal = child_of(settings, SINGLE | {"priority": "Normal"})
     assert "priorityClassName" not in pod_spec_of(normal)
     assert normal["metadata"]["labels"]["crawl-operator.io/priority"] == "Normal"
+
+
+def test_the_pod_is_given_the_stores_credentials_and_starts_without_them(settings: Settings) -> None:
+    """A Secret that is missing is the worker's to tell; a job that names none is given none."""
+    output = {"storeUrl": "s3://bucket/", "credentials": {"name": "bucket-keys"}}
+    spec = CrawlJobSpec.model_validate(SINGLE | {"output": output})
+    pod = build_child(make_job(), spec, 1, Execution.POD, settings)["spec"]
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "crawl-store")
+    assert volume["projected"]["sources"] == [{"secret": {"name": "bucket-keys", "optional": True}}]
+    (container,) = pod["containers"]
+    (mount,) = (each for each in container["volumeMounts"] if each["name"] == "crawl-store")
+    assert mount["readOnly"]
+    assert {"name": "CRAWL_STORE_CREDENTIALS", "value": mount["mountPath"]} in container["env"]
+    plain = build_child(make_job(), CrawlJobSpec.model_validate(SINGLE), 1, Execution.POD, settings)["spec"]
+    assert "crawl-store" not in {each["name"] for each in plain["volumes"]}
+
+
+@pytest.mark.parametrize(
+    ("output", "limit"),
+    [
+        ({}, 1234),
+        ({"inlineLimitBytes": 10}, 10),
+        ({"inlineLimitBytes": 99999}, 1234),
+        ({"compression": "zstd"}, 0),
+        ({"format": "Parquet"}, 0),
+    ],
+)
+def test_a_job_may_lower_what_stands_in_its_status(settings: Settings, output: dict[str, Any], limit: int) -> None:
+    """And only plain JSON Lines can stand there."""
+    spec = CrawlJobSpec.model_validate(SINGLE | {"output": output})
+    annotations = build_child(make_job(), spec, 1, Execution.POD, settings)["metadata"]["annotations"]
+    assert Assignment.model_validate_json(next(iter(annotations.values()))).inline_limit_bytes == limit
+
+
+def test_the_pod_is_given_the_headers_that_the_job_names(settings: Settings) -> None:
+    fetch = {"headersFrom": [{"secretRef": {"name": "one"}}, {"secretRef": {"name": "two"}}]}
+    pod = build_child(make_job(), CrawlJobSpec.model_validate(SINGLE | {"fetch": fetch}), 1, Execution.POD, settings)
+    (volume,) = (each for each in pod["spec"]["volumes"] if each["name"] == "crawl-headers")
+    assert [each["secret"]["name"] for each in volume["projected"]["sources"]] == ["one", "two"]
+    names = {each["name"]: each["value"] for each in pod["spec"]["containers"][0]["env"]}
+    mounts = {each["mountPath"] for each in pod["spec"]["containers"][0]["volumeMounts"]}
+    assert names["CRAWL_HEADERS"] in mounts

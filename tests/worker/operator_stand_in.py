@@ -1,7 +1,9 @@
 """A stand-in of the operator's worker endpoint: a real server that keeps what it gets and fails as it is told."""
 
 import asyncio
+import gzip
 import hashlib
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +24,9 @@ class StandIn:
     results: bytes | None = None
     outcome: Outcome | None = None
     earlier: bytes | None = None
-    """Records of the attempts before."""
+    """Segments of the attempts before, before they were compressed."""
+    segments: dict[str, bytes] = field(default_factory=dict)
+    """What came to be kept for the attempts after, decompressed, by attempt and number."""
     cuts: int = 0
     """How often to break the connection in the middle of those."""
     tokens: list[str] = field(default_factory=list)
@@ -37,8 +41,13 @@ class StandIn:
     in_progress: int = 0
     most_in_progress: int = 0
 
+    @property
+    def lines(self) -> list[Any]:
+        """The results, parsed."""
+        return [json.loads(line) for line in (self.results or b"").splitlines()]
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        what = "earlier" if request.method == "GET" else request.path.rsplit("/", 1)[-1]
+        what = "earlier" if request.method == "GET" else request.path.split("/")[5]
         self.tries.append(what)
         self.tokens.append(request.headers.get("Authorization", ""))
         if (bad := self.answer(self, what)) is not None:
@@ -54,12 +63,24 @@ class StandIn:
         if what == "earlier" and self.cuts:
             self.cuts -= 1
             return await self._cut(request)
-        if what == "earlier":
-            return web.Response(body=self.earlier) if self.earlier is not None else web.Response(status=204)
+        if what == "earlier" and (segments := self._before(int(request.path.split("/")[4]))):
+            return web.Response(body=b"".join(map(gzip.compress, segments)))
+        if what == "results":
+            return self._keep_results(await request.read())
+        if what == "journal":
+            attempt, _, number = request.path.split("/")[4:7]
+            self.segments[f"{attempt}/{number}"] = gzip.decompress(await request.read())
         if what == "outcome":
             self.outcome = Outcome.model_validate_json(await request.read())
-            return web.Response(status=204)
-        body = await request.read()
+        return web.Response(status=204)
+
+    def _before(self, attempt: int) -> list[bytes]:
+        """What the attempts before have saved, in order."""
+        keys = sorted(tuple(map(int, key.split("/"))) for key in self.segments)
+        told = [] if self.earlier is None else [self.earlier]
+        return told + [self.segments[f"{one}/{number}"] for one, number in keys if one < attempt]
+
+    def _keep_results(self, body: bytes) -> web.Response:
         digest = hashlib.sha256(body).hexdigest()
         if self.damage:
             self.damage -= 1
@@ -70,7 +91,7 @@ class StandIn:
         return web.json_response(stored.model_dump(mode="json", by_alias=True), status=201)
 
     async def _cut(self, request: web.Request) -> web.StreamResponse:
-        body = self.earlier or b""
+        body = gzip.compress(self.earlier or b"")
         response = web.StreamResponse(headers={"Content-Length": str(len(body))})
         await response.prepare(request)
         await response.write(body[: len(body) // 2])
@@ -80,12 +101,12 @@ class StandIn:
 
 
 @asynccontextmanager
-async def serving(app: web.Application, port: int = 0, **site: Any) -> AsyncIterator[int]:
+async def serving(app: web.Application, port: int = 0, host: str = "127.0.0.1", **site: Any) -> AsyncIterator[int]:
     """Serve on loopback; yield the port."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True, **site).start()
+        await web.TCPSite(runner, host, port, reuse_address=True, **site).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

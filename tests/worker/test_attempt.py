@@ -19,7 +19,8 @@ async def test_a_single_page_is_crawled_stored_and_told(worker: Worker, site: Si
     assert record["title"] == "Page 1"
     assert "text of page 1" in record["text"]
     assert record["metadata"]["description"] == "The page number 1"
-    assert operator.results == (worker.work / "results.jsonl").read_bytes()
+    assert operator.results is not None
+    assert [json.loads(line) for line in operator.results.splitlines()] == [record]
     assert operator.outcome is not None
     assert operator.outcome.data == [record]
     assert operator.outcome.stored == ended.outcome.stored
@@ -41,7 +42,7 @@ async def test_a_batch_records_every_url_and_one_bad_url_harms_no_other(
         f"{site.url}/status/404": ("HTTP_404", False),
         f"{site.url}/status/408": ("HTTP_408", True),
         f"{site.url}/status/425": ("HTTP_425", True),
-        f"{site.url}/status/429": ("HTTP_429", True),
+        f"{site.url}/status/429?after=1": ("HTTP_429", True),
         f"{site.url}/status/500": ("HTTP_500", True),
         f"{site.url}/status/503": ("HTTP_503", True),
         f"{site.url}/redirect?to=ftp://example.com/": ("UnsupportedScheme", False),
@@ -82,7 +83,7 @@ async def test_a_batch_records_every_url_and_one_bad_url_harms_no_other(
     assert "10.0.0.1" in refused["message"]
     assert "address" in found["http://192.168.0.1/"]["details"]
     assert "redirectedTo" not in found["http://192.168.0.1/"]["details"]
-    assert found[f"{site.url}/status/429"]["details"] == {"retryAfter": "7"}
+    assert found[f"{site.url}/status/429?after=1"]["details"] == {"retryAfter": "1"}
     assert operator.outcome is not None
     assert (operator.outcome.total, operator.outcome.succeeded) == (len(expected), 2)
     assert operator.outcome.error_count == operator.outcome.failed == len(expected) - 2
@@ -136,7 +137,21 @@ async def test_the_time_limit_keeps_what_is_done(worker: Worker, site: Site, ope
     assert (ended.outcome.failure.code, ended.outcome.failure.cause) == ("Timeout", "Transient")
     assert (ended.outcome.succeeded, ended.outcome.failed) == (1, 2)
     assert {error.code for error in ended.outcome.errors} == {"Timeout"}
-    assert operator.results == (worker.work / "results.jsonl").read_bytes()
+    assert operator.results is not None
+    assert operator.results.count(b"\n") == 3
+
+
+async def test_the_byte_limit_ends_a_job_and_names_what_it_did_not_fetch(
+    worker: Worker, site: Site, operator: StandIn
+) -> None:
+    """The page that reaches the limit is the last; another try would not change it."""
+    RAW["kilo"] = ("text/plain", b"x" * 1000)
+    urls = [f"{site.url}/raw/kilo?{n}" for n in range(9)]
+    ended = await worker.run(assignment(operator, *urls, fetch={"concurrency": 1, "maxTotalBytes": 3500}))
+    assert ended.code == 0, ended.log
+    assert (ended.outcome.succeeded, ended.outcome.failed, ended.outcome.retryable) == (4, 5, 0)
+    assert {error.code for error in ended.outcome.errors} == {"ByteLimit"}
+    assert len(site.seen) <= 1 + 5
 
 
 @pytest.mark.parametrize(

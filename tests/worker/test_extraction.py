@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from crawl_api.crawljob import ExtractOptions, Selector
+from crawl_api.options import ExtractOptions, Selector
 from crawl_worker.errors import PageError
-from crawl_worker.extraction import (
+from crawl_worker.extract.pages import (
     MAX_LINKS,
     MAX_META_TAGS,
     MAX_TEXT,
@@ -195,7 +195,7 @@ def test_encodings(content_type: str, body: bytes) -> None:
 def test_broken_markup_is_read_as_far_as_it_goes(html: str) -> None:
     """No markup is an error, and what comes out can be written as JSON."""
     found = read(html, markdown=True, links=True, selectors=[{"name": "a", "xpath": "//p"}])
-    assert to_line(Record(url=URL, **dict(found))).endswith(b"}\n")
+    assert to_line(Record(url=URL, **dict(found))).endswith(b"}")
 
 
 def test_bytes_of_no_encoding_are_replaced() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from crawl_api.crawljob import ExtractOptions
+from crawl_api.options import ExtractOptions
 from crawl_worker.errors import PageError
-from crawl_worker.extraction import Kind
-from crawl_worker.extractors import Extractors, Source
+from crawl_worker.extract.pages import Kind
+from crawl_worker.extract.pool import Extractors, Source
 
 GIB = 1 << 30
 GOOD = Source("http://example.com/", "text/html", Kind.HTML, b"<title>good</title><p>text</p>")
@@ -37,9 +37,7 @@ async def extractors(
 
 
 def children() -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process().children() if any("extractor_process" in part for part in command(child))
-    ]
+    return [child for child in psutil.Process().children() if any("extract.process" in part for part in command(child))]
 
 
 def command(process: psutil.Process) -> list[str]:

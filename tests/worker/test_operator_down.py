@@ -5,7 +5,7 @@ import time
 
 from aiohttp import web
 from operator_stand_in import StandIn, stand_in
-from worker_process import Worker, assignment, eventually
+from worker_process import Worker, assignment, eventually, records
 from worker_site import RAW, Site
 
 
@@ -18,7 +18,7 @@ async def test_an_operator_that_comes_back_gets_everything(worker: Worker, site:
     async with stand_in(unreachable, port):
         ended = await worker.end(process)
     assert ended.code == 0, ended.log
-    assert unreachable.results == (worker.work / "results.jsonl").read_bytes()
+    assert unreachable.lines == records(ended)
     assert unreachable.outcome is not None
     assert unreachable.outcome.data
     assert ended.log.count("progress cannot be reported") == 1
@@ -41,7 +41,7 @@ async def test_passing_failures_are_tried_again(worker: Worker, site: Site, oper
     assert operator.tries.count("results") == 5
     assert operator.tokens[0] == "Bearer first-token"
     assert operator.tokens[-1] == "Bearer second-token"
-    assert operator.results == (worker.work / "results.jsonl").read_bytes()
+    assert operator.lines == records(ended)
 
 
 async def test_a_refused_result_is_final(worker: Worker, site: Site, operator: StandIn) -> None:

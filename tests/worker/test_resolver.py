@@ -9,13 +9,13 @@ import pytest
 PROBE = '''
 import asyncio, ipaddress, os, socket, sys
 from scrapy.utils.reactor import install_reactor
-from crawl_worker.engine import REACTOR, Engine, PageClock, scrapy_settings
+from crawl_worker.fetch.engine import REACTOR, Engine, PageClock, scrapy_settings
 install_reactor(REACTOR)
 from twisted.internet import reactor
 from twisted.internet._resolver import GAIResolver
-from crawl_api.crawljob import FetchOptions
+from crawl_api.options import FetchOptions
 from crawl_worker.errors import PageError
-from crawl_worker.resolver import GuardedResolver
+from crawl_worker.fetch.resolver import GuardedResolver
 
 port = int(sys.argv[1])
 answers = [answer.split(",") for answer in sys.argv[2:]]

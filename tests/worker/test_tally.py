@@ -30,7 +30,7 @@ def record(n: int, *, good: bool = False, retryable: bool = False, message: str 
 def tally(*records: Record, total: int | None = None) -> Tally:
     made = Tally(total=len(records) if total is None else total)
     for one in records:
-        made.add(one)
+        made.add(one.bytes or 0, one.error)
     return made
 
 
@@ -148,6 +148,6 @@ def test_progress_only_grows() -> None:
     made = tally(total=3)
     seen = []
     for one in (record(1, good=True), record(2), record(3, good=True)):
-        made.add(one)
+        made.add(one.bytes or 0, one.error)
         seen.append(made.succeeded + made.failed)
     assert seen == list(itertools.accumulate([1, 1, 1]))

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crawl_worker.errors import PageError
-from crawl_worker.urls import host_of, normalise, origin_of
+from crawl_worker.fetch.urls import host_of, normalise, origin_of
 
 
 @pytest.mark.parametrize(

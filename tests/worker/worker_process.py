@@ -1,9 +1,11 @@
 """The worker as a real process: its files, its environment, its end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import pytest
 from operator_stand_in import StandIn
 
 from crawl_api.worker_protocol import Assignment, Outcome
+from crawl_worker.ledger import LEDGER_FILE
 
 
 @dataclass
@@ -113,5 +116,7 @@ def assignment(operator: StandIn, *urls: str, **more: Any) -> dict[str, Any]:
 
 
 def records(ended: Ended) -> list[dict[str, Any]]:
-    """Return the records that the worker spooled."""
-    return [json.loads(line) for line in (ended.work / "results.jsonl").read_bytes().splitlines()]
+    """Return the records that the worker kept on its disk."""
+    query = "SELECT line FROM results WHERE line IS NOT NULL ORDER BY id"
+    with contextlib.closing(sqlite3.connect(ended.work / LEDGER_FILE)) as ledger:
+        return [json.loads(line) for (line,) in ledger.execute(query)]

@@ -86,7 +86,8 @@ async def _page(request: web.Request) -> web.Response:
 
 
 async def _status(request: web.Request) -> web.Response:
-    return web.Response(status=int(request.match_info["status"]), text="no", headers={"Retry-After": "7"})
+    headers = {"Retry-After": request.query["after"]} if "after" in request.query else {}
+    return web.Response(status=int(request.match_info["status"]), text="no", headers=headers)
 
 
 async def _redirect(request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -16,8 +17,9 @@ from crawl_api.status import Cause
 from crawl_api.worker_protocol import Assignment, AttemptFailure, Outcome
 from crawl_worker import logs
 from crawl_worker.attempt import OVERTIME_SECONDS, Attempt, crash
-from crawl_worker.engine import REACTOR
-from crawl_worker.guard import Network
+from crawl_worker.fetch.engine import REACTOR
+from crawl_worker.fetch.guard import Network
+from crawl_worker.processors.custom import catalogue
 from crawl_worker.settings import ConfigurationError, WorkerSettings, load
 from crawl_worker.tally import Ending
 from crawl_worker.watchdog import Watchdog, block_signals
@@ -35,9 +37,9 @@ EXIT_INTERRUPTED: Final = 143
 HELP: Final = """\
 Run one attempt of a crawl job and exit.
 
-The operator starts this in a pod; it takes no arguments. To run it by hand, write an assignment and set:
+The operator starts this in a pod, without arguments. To run it by hand, write an assignment and set:
 
-  CRAWL_ASSIGNMENT_FILE   JSON of the assignment: namespace, name, uid, attempt, type, single or batch, timeoutSeconds,
+  CRAWL_ASSIGNMENT_FILE   JSON of the assignment: namespace, name, uid, attempt, type, its member, timeoutSeconds,
                           maxConcurrency, userAgent, inlineLimitBytes, reportUrl; optional fetch, extract,
                           allowedNetworks
   CRAWL_TOKEN_FILE        token sent to reportUrl; read again for each request
@@ -46,10 +48,14 @@ The operator starts this in a pod; it takes no arguments. To run it by hand, wri
 
 and, where the defaults do not do:
 
+  CRAWL_HEADERS                   folder with request headers for the hosts that the job names, a file each (none)
+  CRAWL_STORE_CREDENTIALS         folder with the options of the job's store, a file each (none)
   CRAWL_EXTRACT_TIMEOUT_SECONDS   time limit of reading one page (20)
   CRAWL_EXTRACT_MEMORY_BYTES      memory of one extraction process (1 GiB)
   CRAWL_EXTRACT_PROCESSES         extraction processes at most (2)
   CRAWL_GRACE_SECONDS             from SIGTERM until all must be handed over (22)
+  CRAWL_MEMORY_LIMIT_BYTES        the crawl stops at 85 % of it (0: of the container's limit)
+  CRAWL_CHECKPOINT_SECONDS        how long a result may be on this disk alone (10)
   CRAWL_MIN_HANDOVER_SECONDS      how long to wait for the operator at least (60)
 
 An assignment such as
@@ -71,9 +77,13 @@ exit codes:
 def main() -> int:
     """Run the worker; return its exit code."""
     started = time.monotonic()
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m crawl_worker", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    )
+    parser.add_argument("--catalogue", action="store_true", help="list the custom processors as JSON, and exit")
+    if parser.parse_args().catalogue:
+        sys.stdout.write(json.dumps(catalogue(), indent=2) + "\n")
+        return EXIT_OK
     block_signals()
     logs.configure()
     try:

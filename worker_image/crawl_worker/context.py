@@ -1,57 +1,145 @@
-"""What a processor is given: the fetcher and the extractors of one attempt, put together and taken down here."""
+"""What a processor is given: the job, ways to fetch and to read, and what is known already."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
+from crawl_api.options import ExtractOptions
+from crawl_api.output import OutputFormat
 from crawl_api.worker_protocol import Assignment
-from crawl_worker.engine import Engine, scrapy_settings
-from crawl_worker.extractors import Extractors, Source
-from crawl_worker.fetcher import Fetcher, Page, admit_all
-from crawl_worker.guard import Network
+from crawl_worker import secrets
+from crawl_worker.errors import PageError
+from crawl_worker.extract.pool import Extractors, Source
+from crawl_worker.extract.sitemaps import SitemapLinks
+from crawl_worker.fetch.engine import Engine, HostHeaders, scrapy_settings
+from crawl_worker.fetch.fetcher import Fetcher, Page, Wanted, admit_all
+from crawl_worker.fetch.guard import Network
+from crawl_worker.fetch.hosts import Hosts
+from crawl_worker.fetch.resolver import GuardedResolver
+from crawl_worker.fetch.robots import Robots
+from crawl_worker.fetch.urls import normalise, origin_of
+from crawl_worker.findings import Visit
+from crawl_worker.ledger import Ledger
 from crawl_worker.records import Extracted
-from crawl_worker.resolver import GuardedResolver
-from crawl_worker.robots import Robots
 from crawl_worker.settings import WorkerSettings
+from crawl_worker.tally import Tally
 
 
-class CrawlContext:
-    """The `Context` of the processors."""
+@dataclass(frozen=True)
+class Web:
+    """The way to the sites."""
 
-    def __init__(self, concurrency: int, fetcher: Fetcher, extractors: Extractors) -> None:
-        self.concurrency = concurrency
-        self._fetcher = fetcher
+    hosts: Hosts
+    robots: Robots
+    fetcher: Fetcher
+
+
+@dataclass(frozen=True)
+class Books:
+    """What is kept of one attempt: the ledger on disk and the tally of it."""
+
+    ledger: Ledger
+    tally: Tally
+
+
+class Context:
+    """The world as one job's processor sees it."""
+
+    def __init__(self, job: Assignment, web: Web, extractors: Extractors, books: Books) -> None:
+        self.job = job
+        self.hosts = web.hosts
+        self.robots = web.robots
+        self._fetcher = web.fetcher
         self._extractors = extractors
+        self._books = books
 
-    async def fetch(self, url: str) -> Page:
-        """Fetch a normalised URL; never raises for what a site does."""
-        return await self._fetcher.fetch(url)
+    @property
+    def concurrency(self) -> int:
+        """Pages to work on at once."""
+        return concurrency_of(self.job)
+
+    @property
+    def items(self) -> int:
+        """How many records there are, those of earlier attempts included."""
+        return self._books.tally.succeeded + self._books.tally.failed
+
+    def duplicates(self) -> Iterator[tuple[str, str]]:
+        """Yield digest and URL of the pages that earlier attempts have brought, copies left out."""
+        for record in self._books.ledger.records_with("digest"):
+            if "duplicateOf" not in record:
+                yield record["digest"], record["url"]
+
+    def visits(self) -> Iterator[tuple[Visit, bool]]:
+        """Yield the visits that earlier attempts knew of, and whether each is done."""
+        return self._books.ledger.visits()
+
+    def expect(self, total: int) -> None:
+        """Tell how many pages there will be, as far as it is known."""
+        self._books.tally.total = total
+
+    async def fetch(self, url: str, *, follow: bool = True) -> Page:
+        """Fetch a normalised URL; never raises for what a site does.
+
+        Args:
+            url: the page's.
+            follow: whether redirects are followed; else `location` tells where the first leads.
+        """
+        return await self._fetcher.fetch(url, follow=follow)
+
+    async def sitemap(self, page: Page) -> SitemapLinks:
+        """Return what a sitemap lists; raises PageError."""
+        return await self._extractors.sitemap(page.final_url, page.body)
 
     async def extract(self, source: Source) -> Extracted:
         """Take from a page what the job asks for; raises PageError."""
         return await self._extractors.extract(source)
 
 
+def concurrency_of(job: Assignment) -> int:
+    """Return how many requests may be in flight: the job may lower the administrator's limit, never raise it."""
+    return min(job.fetch.concurrency, job.max_concurrency)
+
+
+def _named_origins(job: Assignment) -> frozenset[str]:
+    """Return the origins of the URLs that the job names itself."""
+    origins = set()
+    for url in (*job.urls, *(job.site.start_urls if job.site is not None else ())):
+        with contextlib.suppress(PageError):  # the page will tell
+            origins.add(origin_of(normalise(url)))
+    return frozenset(origins)
+
+
+def extract_options(job: Assignment) -> ExtractOptions:
+    """Return what to take from a page: for a site also what leads on."""
+    return job.extract if job.site is None else job.extract.model_copy(update={"links": True, "metadata": True})
+
+
 @asynccontextmanager
 async def crawl_context(
-    settings: WorkerSettings, job: Assignment, networks: tuple[Network, ...]
-) -> AsyncIterator[CrawlContext]:
+    settings: WorkerSettings, job: Assignment, networks: tuple[Network, ...], books: Books
+) -> AsyncIterator[Context]:
     """Open all that crawling needs, and close it again.
 
     Args:
         settings: the worker's.
         job: what is to be crawled.
         networks: exempt from the guard.
+        books: of the attempt.
     """
     from twisted.internet import reactor  # noqa: PLC0415 (importing it installs one, so not before ours)
 
     resolver = GuardedResolver(reactor, networks)
     reactor.installNameResolver(resolver)
-    concurrency = min(job.fetch.concurrency, job.max_concurrency)
+    concurrency = concurrency_of(job)
     user_agent = job.fetch.user_agent or job.user_agent
     seconds = job.fetch.timeout_seconds
+    hosts = Hosts(
+        min(job.fetch.per_host_concurrency, concurrency), job.fetch.delay_seconds, throttle=job.fetch.auto_throttle
+    )
     extractors = Extractors(
-        job.extract,
+        extract_options(job),
         limit=settings.extract_processes,
         seconds=settings.extract_timeout_seconds,
         memory=settings.extract_memory_bytes,
@@ -59,9 +147,14 @@ async def crawl_context(
     warm_up = asyncio.create_task(extractors.warm_up())
     await asyncio.sleep(0)  # the process starts now, beside the engine
     try:
-        async with Engine(scrapy_settings(job.fetch, concurrency, user_agent), resolver) as engine:
-            admit = Robots(engine.get, user_agent, seconds).admit if job.fetch.obey_robots else admit_all
-            yield CrawlContext(concurrency, Fetcher(engine.get, admit, seconds), extractors)
+        headers = HostHeaders(secrets.headers(settings.headers), _named_origins(job))
+        async with Engine(scrapy_settings(job.fetch, concurrency, user_agent), resolver, headers) as engine:
+            robots = Robots(engine.get, hosts, user_agent, seconds)
+            admit = robots.admit if job.fetch.obey_robots else admit_all
+            most = job.pdf.max_bytes if job.pdf is not None else None
+            wanted = Wanted(seconds, most, head=job.output.format is OutputFormat.WARC)
+            web = Web(hosts, robots, Fetcher(engine.get, hosts, admit, wanted))
+            yield Context(job, web, extractors, books)
     finally:
         warm_up.cancel()
         await extractors.close()

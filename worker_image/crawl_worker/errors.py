@@ -1,6 +1,8 @@
 """What can go wrong with a page, in the words of the API: one typed error, and how it becomes a `JobError`."""
 
+import math
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from crawl_api.base import printable
@@ -8,6 +10,9 @@ from crawl_api.status import JobError
 
 RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
 """Client error statuses that another try may change; every 5xx is one too."""
+
+MAX_RETRY_AFTER: Final = 86400
+"""Seconds: no site may make a job wait for longer than a day."""
 
 
 class PageError(Exception):
@@ -45,3 +50,15 @@ def http_error(status: int, reason: str, retry_after: str | None) -> PageError:
         retryable=status in RETRYABLE_STATUS or status >= 500,
         details={"retryAfter": retry_after} if retry_after else None,
     )
+
+
+def asked_pause(retry_after: str, now: datetime) -> int:
+    """Return for how many seconds a site asked to be left alone: Retry-After names a number of them, or a time."""
+    if retry_after.isdecimal():
+        return min(int(retry_after), MAX_RETRY_AFTER)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0
+    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
+    return min(max(math.ceil((until - now).total_seconds()), 0), MAX_RETRY_AFTER)

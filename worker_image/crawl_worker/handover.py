@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import time
-from typing import Final
+from typing import Final, Protocol
 
 from crawl_api.status import Cause
 from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, AttemptFailure, Outcome, StoredResult
+from crawl_worker.checkpoints import Checkpoints
+from crawl_worker.ledger import LedgerError
 from crawl_worker.operator_client import OperatorClient, RejectedError
-from crawl_worker.spool import Spool
+from crawl_worker.output.forms import Content
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -22,16 +24,28 @@ def handover_seconds(left: float, at_least: float) -> float:
     return min(max(left, at_least), MAX_SECONDS)
 
 
+class Keeper(Protocol):
+    """A place for results."""
+
+    last_problem: str
+    """What the last failed try came to."""
+
+    async def store_results(self, content: Content) -> StoredResult:
+        """Store a result, trying until it works or the caller's time is up; raises RejectedError."""
+
+
 class Handover:
     """Stores results, then the outcome.
 
     Args:
         client: an open session with the operator.
+        keeper: takes the results; the operator or another store.
         ends: when to give up, on the monotonic clock.
     """
 
-    def __init__(self, client: OperatorClient, ends: float) -> None:
+    def __init__(self, client: OperatorClient, keeper: Keeper, ends: float) -> None:
         self._client = client
+        self._keeper = keeper
         self._ends = ends
         self._limit: asyncio.Timeout | None = None
 
@@ -41,18 +55,28 @@ class Handover:
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(self._ends)
 
-    async def results(self, spool: Spool) -> StoredResult | AttemptFailure:
+    async def journal(self, checkpoints: Checkpoints) -> None:
+        """Save what the next attempt goes on from, or log that it was not: then that one does more again."""
+        try:
+            async with asyncio.timeout_at(self._ends) as self._limit:
+                await checkpoints.save()
+        except TimeoutError:
+            _LOG.warning("the last checkpoint could not be stored in time")
+        finally:
+            self._limit = None
+
+    async def results(self, content: Content) -> StoredResult | AttemptFailure:
         """Store the records; return where they are, or why they are not."""
         try:
             async with asyncio.timeout_at(self._ends) as self._limit:
-                return await self._client.store_results(spool)
+                return await self._keeper.store_results(content)
         except TimeoutError:
             code, cause = "ResultStoreUnavailable", Cause.INFRASTRUCTURE
-            message = f"the results could not be stored in time; the last try: {self._client.last_problem}"
+            message = f"the results could not be stored in time; the last try: {self._keeper.last_problem}"
         except RejectedError as error:
-            code, cause, message = "ResultRejected", Cause.PERMANENT, f"the operator refused the results: {error}"
-        except OSError as error:
-            code, cause, message = "SpoolFailed", Cause.INFRASTRUCTURE, f"the results cannot be read back: {error}"
+            code, cause, message = "ResultRejected", Cause.PERMANENT, f"the results were refused: {error}"
+        except (LedgerError, OSError) as error:
+            code, cause, message = "DiskFailed", Cause.INFRASTRUCTURE, f"the results cannot be read back: {error}"
         finally:
             self._limit = None
         self._ends = min(self._ends, time.monotonic() + _FAREWELL_SECONDS)

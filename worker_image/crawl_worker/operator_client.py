@@ -5,10 +5,10 @@ decided here, once.
 """
 
 import asyncio
-import contextlib
+import hashlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -21,16 +21,17 @@ from crawl_api.worker_protocol import (
     Outcome,
     ProgressReport,
     StoredResult,
+    journal_path,
     outcome_path,
     progress_path,
     results_path,
 )
-from crawl_worker.spool import Spool
+from crawl_worker.ledger import LedgerError
 
 _LOG: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-EARLIER_FILE: Final = "earlier.jsonl"
+EARLIER_FILE: Final = "earlier.jsonl.gz"
 
 _PROGRESS_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 5.0
@@ -57,6 +58,7 @@ class OperatorClient:
     def __init__(self, assignment: Assignment, token_file: Path) -> None:
         self._base = assignment.report_url.rstrip("/")
         self._progress = progress_path(assignment.uid, assignment.attempt)
+        self._journal = journal_path(assignment.uid, assignment.attempt)
         self._results = results_path(assignment.uid, assignment.attempt)
         self._outcome = outcome_path(assignment.uid, assignment.attempt)
         self._token_file = token_file
@@ -87,49 +89,61 @@ class OperatorClient:
         except TimeoutError:
             raise UnavailableError(f"no answer within {_PROGRESS_SECONDS:g} s") from None
 
-    async def earlier_records(self, directory: Path) -> Path | None:
-        """Fetch what earlier attempts have stored into a file, trying until it works or the caller's time is up.
+    async def earlier(self, directory: Path) -> Path | None:
+        """Fetch the segments of earlier attempts into a file, trying until it works or the caller's time is up.
 
         Returns:
-            The file, of JSON Lines; None if they stored nothing.
+            The file, of gzipped JSON Lines; None if there are none.
 
         Raises:
             RejectedError: another try would be answered the same.
-            SpoolError: the disk does not take them.
+            LedgerError: the disk does not take them.
         """
 
         async def get() -> Path | None:
             try:
                 async with self._session.get(
-                    self._base + self._results, headers=self._authorization(), allow_redirects=False
+                    self._base + self._journal, headers=self._authorization(), allow_redirects=False
                 ) as response:
                     _check(response.status, "" if response.ok else await response.text())
                     if response.status == 204:
                         return None
-                    spool = Spool(directory, EARLIER_FILE)
-                    with contextlib.closing(spool):
-                        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-                            spool.append(chunk)
-                    return spool.path
+                    return await _save(response, directory / EARLIER_FILE)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise UnavailableError(f"{type(error).__name__}: {error}") from error
 
         return await self._persist(get, "earlier results", "fetch")
 
-    async def store_results(self, spool: Spool) -> StoredResult:
+    async def store_segment(self, number: int, content: bytes) -> None:
+        """Store a segment of the ledger, trying until it works or the caller's time is up.
+
+        Raises:
+            RejectedError: another try would be answered the same.
+        """
+
+        async def put() -> None:
+            await self._send("PUT", f"{self._journal}/{number}", content, _GZIP)
+
+        await self._persist(put, "checkpoint")
+
+    async def store_results(self, content: Callable[[], Iterable[bytes]]) -> StoredResult:
         """Store all records, trying until it works or the caller's time is up.
+
+        Args:
+            content: yields the result in pieces, from its start whenever it is called.
 
         Raises:
             RejectedError: another try would be answered the same.
         """
 
         async def put() -> StoredResult:
-            text = await self._send("PUT", self._results, _file(spool), _JSON_LINES, size=spool.size)
+            sent = _Sent(content())
+            text = await self._send("PUT", self._results, sent.chunks(), _JSON_LINES)
             try:
                 stored = StoredResult.model_validate_json(text)
             except ValidationError:
                 raise UnavailableError("the answer to the results is none") from None
-            if (stored.sha256, stored.bytes) != (spool.sha256, spool.size):
+            if (stored.sha256, stored.bytes) != (sent.digest.hexdigest(), sent.size):
                 raise UnavailableError("the results arrived damaged")
             return stored
 
@@ -160,14 +174,9 @@ class OperatorClient:
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
             delay = min(delay * 2, _MAX_DELAY)
 
-    async def _send(
-        self, method: str, path: str, body: bytes | AsyncIterator[bytes], kind: str, size: int | None = None
-    ) -> str:
-        headers = {"Content-Type": kind}
-        if size is not None:
-            headers["Content-Length"] = str(size)
+    async def _send(self, method: str, path: str, body: bytes | AsyncIterator[bytes], kind: str) -> str:
         try:
-            headers |= self._authorization()
+            headers = {"Content-Type": kind} | self._authorization()
             async with self._session.request(
                 method, self._base + path, data=body, headers=headers, allow_redirects=False
             ) as response:
@@ -192,10 +201,40 @@ def _check(status: int, text: str) -> None:
 
 
 _CHUNK_BYTES: Final = 256 << 10
+_GZIP: Final = "application/gzip"
 _JSON: Final = "application/json"
 _JSON_LINES: Final = "application/x-ndjson"
 
 
-async def _file(spool: Spool) -> AsyncIterator[bytes]:
-    for chunk in spool.chunks():
-        yield chunk
+class _Sent:
+    """Hands on pieces in chunks that are worth sending, and remembers what they came to."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        chunk = bytearray()
+        for piece in self._pieces:
+            self.digest.update(piece)
+            self.size += len(piece)
+            chunk += piece
+            if len(chunk) >= _CHUNK_BYTES:
+                yield bytes(chunk)
+                chunk.clear()
+        yield bytes(chunk)
+
+
+async def _save(response: aiohttp.ClientResponse, path: Path) -> Path:
+    try:
+        file = path.open("wb")
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            try:
+                file.write(chunk)
+            except OSError as error:
+                raise LedgerError(f"{path} cannot be written: {error.strerror}") from error
+    return path

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from crawl_api.base import ApiModel, Count, Time, Url
 from crawl_api.status import JobError
@@ -19,6 +19,20 @@ class Metadata(ApiModel):
     """Meta tags by name or property, OpenGraph included; the first of a name."""
 
 
+class PdfInfo(ApiModel):
+    """What a PDF says of itself."""
+
+    pages: Count
+    author: str | None = None
+    subject: str | None = None
+    keywords: str | None = None
+    creator: str | None = None
+    producer: str | None = None
+    created: str | None = None
+    """As the file spells it, such as D:20260301120000Z."""
+    modified: str | None = None
+
+
 class Extracted(ApiModel):
     """What was taken from a page; what the job did not ask for is not set."""
 
@@ -30,6 +44,7 @@ class Extracted(ApiModel):
     metadata: Metadata | None = None
     fields: dict[str, Any] | None = None
     """By selector name: a text or null, or a list of texts where `many` is set."""
+    pdf: PdfInfo | None = None
     truncated: list[str] | None = None
     """Which of the above were cut at their size limit."""
 
@@ -47,17 +62,15 @@ class Record(Extracted):
     """From the first request to the last byte, waits for robots.txt and for the host's turn included."""
     bytes: Count | None = None
     """Size of the body after decompression."""
+    data: dict[str, Any] | None = None
+    """What a custom processor tells; `url` is then where it was found, or any name of its own."""
+    digest: str | None = None
+    """SHA-256 of the body, where the job looks for copies."""
+    duplicate_of: str | None = None
+    """URL of the page that this one is a copy of."""
     error: JobError | None = None
 
 
 def to_line(record: Record) -> bytes:
-    """Return the record as one line of JSON."""
-    return record.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n"
-
-
-def from_line(line: bytes) -> Record | None:
-    """Read a line of an earlier attempt's; None where it is no record, such as one that was cut off."""
-    try:
-        return Record.model_validate_json(line)
-    except ValidationError:
-        return None
+    """Return the record as one line of JSON, without its end."""
+    return record.model_dump_json(by_alias=True, exclude_none=True).encode()

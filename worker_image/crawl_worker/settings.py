@@ -8,9 +8,16 @@ from typing import Annotated, Final
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from crawl_api.names import ENV_ASSIGNMENT_FILE, ENV_TERMINATION_LOG, ENV_TOKEN_FILE, ENV_WORK_DIR
+from crawl_api.names import (
+    ENV_ASSIGNMENT_FILE,
+    ENV_HEADERS,
+    ENV_STORE_CREDENTIALS,
+    ENV_TERMINATION_LOG,
+    ENV_TOKEN_FILE,
+    ENV_WORK_DIR,
+)
 from crawl_api.worker_protocol import Assignment
-from crawl_worker.guard import Network
+from crawl_worker.fetch.guard import Network
 
 MAX_ASSIGNMENT_BYTES: Final = 4 << 20
 
@@ -28,6 +35,10 @@ class WorkerSettings(BaseSettings):
     """Where the termination message is written."""
     work_dir: Annotated[Path, Field(validation_alias=ENV_WORK_DIR)]
     """A writable directory for the records."""
+    headers: Annotated[Path | None, Field(validation_alias=ENV_HEADERS)] = None
+    """Headers for the hosts that the job names, one file each."""
+    store_credentials: Annotated[Path | None, Field(validation_alias=ENV_STORE_CREDENTIALS)] = None
+    """Options of the store that the job names, one file each."""
     extract_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20
     """Time limit of reading one page (CRAWL_EXTRACT_TIMEOUT_SECONDS)."""
     extract_memory_bytes: Annotated[int, Field(ge=128 << 20)] = 1 << 30
@@ -36,6 +47,10 @@ class WorkerSettings(BaseSettings):
     """Extraction processes at most (CRAWL_EXTRACT_PROCESSES)."""
     grace_seconds: Annotated[float, Field(gt=0, le=3600)] = 22
     """From a stop signal until everything must be handed over (CRAWL_GRACE_SECONDS); the cluster kills after 30."""
+    memory_limit_bytes: Annotated[int, Field(ge=0)] = 0
+    """Memory of this process and its children; 0: the container's own limit (CRAWL_MEMORY_LIMIT_BYTES)."""
+    checkpoint_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
+    """How long a result may be on this disk alone (CRAWL_CHECKPOINT_SECONDS)."""
     min_handover_seconds: Annotated[float, Field(gt=0, le=600)] = 60
     """How long to wait for the operator at least, even where the attempt's time is over."""
 
@@ -69,8 +84,8 @@ def load() -> tuple[WorkerSettings, Assignment, tuple[Network, ...]]:
     except ValidationError as error:
         problems += [f"assignment: {line}" for line in _lines(error)]
     else:
-        if not assignment.urls:
-            problems.append("assignment: it names no URL")
+        if getattr(assignment, assignment.type.value.lower()) is None:
+            problems.append(f"assignment: type is {assignment.type}, but {assignment.type.value.lower()} is not set")
         for text in assignment.allowed_networks:
             try:
                 networks.append(ip_network(text))

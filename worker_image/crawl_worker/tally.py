@@ -1,18 +1,11 @@
 """Counting an attempt, and judging it: pure, so that the last-resort watchdog can do it at any moment."""
 
-import math
 from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import Enum, auto
-from typing import Final
 
 from crawl_api.status import MAX_ERRORS, Cause, JobError
 from crawl_api.worker_protocol import AttemptFailure, Outcome, ProgressReport, StoredResult
-from crawl_worker.records import Record
-
-MAX_RETRY_AFTER: Final = 86400
-"""Seconds: no site may make a job wait for longer than a day."""
+from crawl_worker.errors import asked_pause
 
 
 class Ending(Enum):
@@ -21,6 +14,7 @@ class Ending(Enum):
     FINISHED = auto()
     TIMED_OUT = auto()
     INTERRUPTED = auto()
+    OUT_OF_MEMORY = auto()
 
 
 @dataclass
@@ -39,19 +33,24 @@ class Tally:
     retry_after: int = 0
     """The longest pause that a site asked for, in seconds."""
 
-    def add(self, record: Record) -> None:
-        """Count one record."""
-        self.bytes += record.bytes or 0
-        if record.error is None:
+    def add(self, size: int, error: JobError | None) -> None:
+        """Count one record.
+
+        Args:
+            size: bytes of the page.
+            error: why it has none, where it failed.
+        """
+        self.bytes += size
+        if error is None:
             self.succeeded += 1
             return
         self.failed += 1
         self.error_count += 1
-        if record.error.retryable:
+        if error.retryable:
             self.retryable += 1
-            self.retry_after = max(self.retry_after, _asked_pause(record.error))
+            self.retry_after = max(self.retry_after, asked_pause(error.details.get("retryAfter", ""), error.time))
         if len(self.errors) < MAX_ERRORS:
-            self.errors.append(record.error)
+            self.errors.append(error)
 
     def report(self, limit: int) -> ProgressReport:
         """Return the progress, with as many errors as fit into `limit` bytes."""
@@ -91,13 +90,19 @@ class Tally:
                 return AttemptFailure(
                     code="Interrupted", cause=Cause.INFRASTRUCTURE, message=f"told to stop when {done}"
                 )
+            case Ending.OUT_OF_MEMORY:
+                return AttemptFailure(
+                    code="MemoryLimit",
+                    cause=Cause.TRANSIENT,
+                    message=f"stopped before its memory was used up, when {done}; another attempt goes on from there",
+                )
             case Ending.TIMED_OUT:
                 return AttemptFailure(
                     code="Timeout",
                     cause=Cause.TRANSIENT,
                     message=f"not finished within {timeout_seconds} s: {self.succeeded} of {self.total} pages done",
                 )
-            case Ending.FINISHED if self.succeeded == 0:
+            case Ending.FINISHED if self.succeeded == 0 and self.errors:
                 first = self.errors[0]
                 return AttemptFailure(
                     code="AllPagesFailed",
@@ -105,16 +110,3 @@ class Tally:
                     message=f"all {self.total} pages failed; the first: {first.code}: {first.message} ({first.url})",
                 )
         return None
-
-
-def _asked_pause(error: JobError) -> int:
-    """Return for how many seconds a site asked to be left alone: Retry-After names a number of them, or a time."""
-    text = error.details.get("retryAfter", "")
-    if text.isdecimal():
-        return min(int(text), MAX_RETRY_AFTER)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return 0
-    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
-    return min(max(math.ceil((until - error.time).total_seconds()), 0), MAX_RETRY_AFTER)

@@ -64,6 +64,8 @@ def _step(  # noqa: PLR0911 - a chain of cases, one return each
         return levers.hold_back(observation, spec, now)
     if pod is not None and pod.started is not None:
         return run(observation, spec, pod, policy, now)
+    if pod is not None and observation.job.phase is Phase.PROCESSING and observation.job.status.worker_id == pod.name:
+        return NOTHING  # it has run: what is known of the pod is older than the status
     if pod is not None:
         return waiting.held(observation, pod.hold_reason, pod.hold_message, now)
     if batch_job is not None and batch_job.suspended:

@@ -29,8 +29,8 @@ def problems(spec: CrawlJobSpec, policy: Policy) -> tuple[str, ...]:
     found = []
     if len(spec.urls) > policy.max_urls:
         found.append(
-            f"spec.batch.urls: {len(spec.urls)} URLs, but at most {policy.max_urls} are allowed here "
-            "(limits.urlsPerJob); split the list into several CrawlJobs"
+            f"spec.{spec.type.value.lower()}.urls: {len(spec.urls)} URLs, but at most {policy.max_urls} are allowed "
+            "here (limits.urlsPerJob); split the list into several CrawlJobs"
         )
     image = spec.worker.image
     if image and not any(fnmatchcase(image, allowed) for allowed in policy.images):

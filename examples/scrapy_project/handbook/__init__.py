@@ -1,0 +1,1 @@
+"""A Scrapy project as people bring it: nothing in it knows of Kubernetes."""

@@ -1,0 +1,149 @@
+"""The chart's objects on a real API server: taken as they are, upgraded with jobs there, and left behind in order."""
+
+import json
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from combinations import COMBINATIONS
+
+from helm import CHART, ROOT, Helm, Object, the
+from local_cluster.cluster import LocalCluster
+from operator_process import manifest, wait_until
+
+pytestmark = pytest.mark.cluster
+
+FOREIGN = {"ServiceMonitor", "PrometheusRule"}
+"""Kinds that another operator brings; this cluster does not know them."""
+CRDS = "customresourcedefinitions"
+
+
+@pytest.fixture
+def name(bare: LocalCluster) -> Iterator[str]:
+    """A release, and its namespace, of that name; without CRDs before and after."""
+    made = f"release-{uuid.uuid4().hex[:6]}"
+    bare.kubectl("create", "namespace", made)
+    yield made
+    bare.kubectl("delete", CRDS, "-l", "app.kubernetes.io/name=crawl-operator", "--ignore-not-found")
+    bare.kubectl("delete", "namespace", made, "--wait=false")
+
+
+def objects_of(bare: LocalCluster, kind: str, namespace: str = "") -> set[str]:
+    where = ("-n", namespace) if namespace else ()
+    return set(bare.kubectl(*where, "get", kind, "-o", "name").stdout.split())
+
+
+@pytest.mark.parametrize("values", COMBINATIONS.values(), ids=lambda _: "")
+def test_the_api_server_takes_every_object(helm: Helm, bare: LocalCluster, values: Object) -> None:
+    """With strict validation, and nothing changed or unknown in it."""
+    for namespace in ("crawl-operator", *values.get("namespaces", ()), *values.get("worker", {}).get("namespaces", ())):
+        bare.kubectl("create", "namespace", namespace, check=False)
+    objects = [each for each in helm.render(values) if each["kind"] not in FOREIGN]
+    the(objects, "Pod")["spec"]["serviceAccountName"] = "default"  # its own exists only outside of a dry run
+    wait_until(lambda: "serviceaccount/default" in objects_of(bare, "serviceaccounts", "crawl-operator"), "usable", 20)
+    text = yaml.safe_dump_all(objects)
+    said = bare.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", input=text)
+    assert len(said.stdout.splitlines()) == len(objects)
+    assert "Warning" not in said.stderr
+
+
+def test_the_api_server_takes_the_kustomize_base(bare: LocalCluster) -> None:
+    """Its own namespace is among it, so it has to be there for the dry run."""
+    bare.kubectl("create", "namespace", "crawl-operator", check=False)
+    built = bare.kubectl("kustomize", ROOT / "kustomize" / "base").stdout
+    said = bare.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", input=built)
+    assert len(said.stdout.splitlines()) == len(list(yaml.safe_load_all(built)))
+    settings = next(each["metadata"]["name"] for each in yaml.safe_load_all(built) if each["kind"] == "ConfigMap")
+    assert built.count(settings) == 2, "the Deployment mounts the generated settings, and no other name has changed"
+
+
+def test_an_upgrade_brings_crds_up_to_date_and_keeps_jobs(bare: LocalCluster, installer: Helm, name: str) -> None:
+    """From a chart whose CRD lacks what today's has, with a job stored by it."""
+    older = _older_chart(installer, name, bare.state_dir / name)
+    installer.run("install", name, older, "--namespace", name, values={"replicas": 0})
+    bare.kubectl("wait", "--for=condition=Established", "crd/crawljobs.crawl-operator.io", "--timeout=30s")
+    job = manifest("kept", single={"url": "https://example.org/"})
+    _until_stored(bare, name, job)
+    refused = bare.kubectl("-n", name, "patch", "crawljob", "kept", "--type=merge", "-p", _SUSPEND, check=False)
+    assert 'unknown field "spec.suspend"' in refused.stderr
+    before = json.loads(bare.kubectl("-n", name, "get", "crawljob", "kept", "-o", "json").stdout)
+
+    installer.run("upgrade", name, CHART, "--namespace", name, values={"replicas": 0})
+    after = json.loads(bare.kubectl("-n", name, "get", "crawljob", "kept", "-o", "json").stdout)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["spec"].items() >= before["spec"].items()
+    wait_until(
+        lambda: (
+            bare.kubectl(
+                "-n", name, "patch", "crawljob", "kept", "--type=merge", "-p", _SUSPEND, check=False
+            ).returncode
+            == 0
+        ),
+        "the API server serves the new schema",
+        20,
+    )
+
+
+def test_uninstalling_leaves_crds_jobs_and_results(bare: LocalCluster, installer: Helm, name: str) -> None:
+    """And the same release can be installed again on top of them, and then removed with all of it."""
+    installer.run("install", name, CHART, "--namespace", name, values={"replicas": 0})
+    _until_stored(bare, name, manifest("kept", single={"url": "https://example.org/"}))
+    cluster_wide = (
+        "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings,priorityclasses"
+    )
+    mine = ("-l", f"app.kubernetes.io/instance={name}", "-o", "name")
+    assert bare.kubectl("get", cluster_wide, *mine).stdout
+    installer.run("uninstall", name, "--namespace", name)
+    assert objects_of(bare, "crawljobs", name) == {"crawljob.crawl-operator.io/kept"}
+    assert objects_of(bare, "persistentvolumeclaims", name) == {f"persistentvolumeclaim/{name}-crawl-operator-results"}
+    for kind in ("deployments", "services", "roles", "rolebindings", "networkpolicies", "poddisruptionbudgets"):
+        assert objects_of(bare, kind, name) <= {"service/kubernetes"}, kind
+    assert bare.kubectl("get", cluster_wide, *mine).stdout == ""
+
+    installer.run("install", name, CHART, "--namespace", name, values={"replicas": 0})
+    gone = {"replicas": 0, "crds": {"keep": False}, "results": {"persistence": {"keep": False}}}
+    installer.run("upgrade", name, CHART, "--namespace", name, values=gone)
+    installer.run("uninstall", name, "--namespace", name)
+    wait_until(lambda: "crawl-operator.io" not in bare.kubectl("get", CRDS, "-o", "name").stdout, "the CRDs go", 30)
+    wait_until(lambda: not objects_of(bare, "persistentvolumeclaims", name), "the claim goes", 30)
+
+
+def test_crds_that_were_applied_by_hand_are_taken_over_when_asked(
+    bare: LocalCluster, installer: Helm, name: str
+) -> None:
+    bare.kubectl("apply", "-f", ROOT / "crds")
+    refused = installer.run("install", name, CHART, "--namespace", name, values={"replicas": 0}, check=False)
+    assert "cannot be imported into the current release" in refused.stderr
+    installer.run("install", name, CHART, "--namespace", name, "--take-ownership", values={"replicas": 0})
+
+
+_SUSPEND = json.dumps({"spec": {"suspend": True}})
+
+
+def _older_chart(installer: Helm, name: str, folder: Path) -> Path:
+    """Make the chart as it would have been before jobs could be suspended."""
+    installer.run("package", CHART, "--destination", folder, "--version", "0.0.9")
+    (package,) = folder.glob("*.tgz")
+    bare_chart = folder / "crawl-operator"
+    with tarfile.open(package) as archive:
+        archive.extractall(folder, filter="data")
+    path = bare_chart / "files" / "crds" / "crawljobs.yaml"
+    crd: Any = yaml.safe_load(path.read_text())
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    del spec["properties"]["suspend"]
+    path.write_text(yaml.safe_dump(crd))
+    return bare_chart
+
+
+def _until_stored(bare: LocalCluster, namespace: str, job: Object) -> None:
+    """Apply a job, as soon as the API server serves its kind."""
+    text = json.dumps(job)
+    wait_until(
+        lambda: bare.kubectl("-n", namespace, "apply", "-f", "-", input=text, check=False).returncode == 0,
+        "the API server takes a job",
+        20,
+    )

@@ -1,0 +1,43 @@
+"""Two replicas behind one Service: both are ready, and workers may reach either."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.site import DemoSite
+from local_cluster.cluster import LocalCluster
+from operator_process import Jobs, OperatorProcess, records, wait_until
+
+pytestmark = pytest.mark.cluster
+
+
+def test_workers_that_reach_the_one_that_stands_by_are_served(
+    cluster: LocalCluster, jobs: Jobs, site: DemoSite, tmp_path: Path
+) -> None:
+    """All reports go to the replica that does not lead: it is ready, and passes them on."""
+    cluster.kubectl("-n", "crawl-operator", "delete", "lease", "crawl-operator", "--ignore-not-found")
+    settings: dict[str, Any] = {
+        "namespaces": [jobs.namespace],
+        "results": {"folder": str(tmp_path / "results")},
+        "leadership": {"enabled": True, "address": "127.0.0.1"},
+    }
+    for name in ("leader", "standby"):
+        (tmp_path / name).mkdir()
+    standby = OperatorProcess(cluster, tmp_path / "standby", **settings)
+    settings["endpoint"] = {"url": standby.url}
+    with OperatorProcess(cluster, tmp_path / "leader", ready=False, **settings) as leader:
+        wait_until(lambda: "crawl_operator_leader 1.0" in leader.health("metrics")[1], "it leads", 40)
+        with standby:
+            jobs.apply("page", single={"url": site.base_url + "/"}, priority="High")
+            status = jobs.finished("page")
+            assert "crawl_operator_leader 0.0" in standby.health("metrics")[1]
+            assert standby.health("readyz") == (200, "ok\n")
+            assert status["phase"] == "Completed"
+            assert [record["url"] for record in records(status)] == [site.base_url + "/"]
+            assert 'worker_reports_total{code="201",kind="results"} 1.0' in leader.health("metrics")[1]
+            leader.stop()
+            wait_until(lambda: "crawl_operator_leader 1.0" in standby.health("metrics")[1], "it takes over", 10)
+            jobs.apply("next", single={"url": site.base_url + "/"}, priority="High")
+            assert jobs.finished("next")["phase"] == "Completed"
+            leader.start()

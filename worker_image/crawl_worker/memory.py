@@ -1,0 +1,78 @@
+"""Ending before the kernel does it: a worker that comes near its memory limit stops, hands over, and says so."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+_LOG: Final = logging.getLogger(__name__)
+
+SHARE: Final = 0.85
+"""Of the limit at which the crawl stops."""
+_PAUSE_SECONDS: Final = 0.5
+_CGROUP: Final = Path("/sys/fs/cgroup")
+_UNLIMITED: Final = 1 << 50
+
+
+class MemoryGuard:
+    """Watches the container's memory, or this process and its children where there is no container.
+
+    Args:
+        limit: bytes; 0 takes the container's own limit, and without one there is nothing to guard.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._own = limit > 0
+        self.limit = limit or _container_limit()
+        self.used = 0
+        """At the last look, in bytes."""
+
+    async def exhausted(self) -> None:
+        """Return when the memory is nearly used up."""
+        while not self.limit or self.used < SHARE * self.limit:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            if self.limit:
+                self.used = _processes() if self._own else _working_set()
+        _LOG.warning("memory is nearly used up", extra={"used": self.used, "limit": self.limit})
+
+
+def _container_limit() -> int:
+    limit = _number(_CGROUP / "memory.max") or _number(_CGROUP / "memory" / "memory.limit_in_bytes")
+    return limit if limit < _UNLIMITED else 0
+
+
+def _working_set() -> int:
+    """Return what the container uses, without the file pages that the kernel can take back: what it kills for."""
+    for current, statistics, name in (
+        (_CGROUP / "memory.current", _CGROUP / "memory.stat", "inactive_file"),
+        (_CGROUP / "memory" / "memory.usage_in_bytes", _CGROUP / "memory" / "memory.stat", "total_inactive_file"),
+    ):
+        if used := _number(current):
+            values = dict(line.split(maxsplit=1) for line in _text(statistics).splitlines())
+            return max(0, used - int(values.get(name, 0)))
+    return 0
+
+
+def _processes() -> int:
+    """Return what this process and its children hold in memory."""
+    tasks = Path("/proc/self/task")
+    children = " ".join(_text(task / "children") for task in tasks.iterdir()).split()
+    return sum(_resident(process) for process in ("self", *children))
+
+
+def _resident(process: str) -> int:
+    fields = _text(Path("/proc") / process / "statm").split()
+    return int(fields[1]) * os.sysconf("SC_PAGESIZE") if fields else 0
+
+
+def _number(path: Path) -> int:
+    text = _text(path).strip()
+    return int(text) if text.isdecimal() else 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""
