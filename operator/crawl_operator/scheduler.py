@@ -29,7 +29,6 @@ from crawl_operator.metrics import Metrics
 from crawl_operator.patch import merge_patch
 from crawl_operator.projection import job_of
 from crawl_operator.runs import build_run
-from crawl_operator.schedule_projection import schedule_of
 from crawl_operator.settings import Settings
 from crawl_operator.store import Store
 
@@ -117,7 +116,7 @@ class Scheduler:
         except NotFoundError:
             self._store.schedules.remove(key, schedule.uid)
             return
-        self._store.schedules.put(schedule_of(body))
+        self._store.schedules.put(body)
         self._metrics.schedule_written(schedule.status, status)
 
     async def _read_again(self, schedule: Schedule) -> None:
@@ -127,7 +126,7 @@ class Scheduler:
         except NotFoundError:
             self._store.schedules.remove(key, schedule.uid)
         else:
-            self._store.schedules.put(schedule_of(body))
+            self._store.schedules.put(body)
 
     async def _start(self, schedule: Schedule, start: StartRun) -> None:
         """Create a run, or adopt the one that an earlier, unanswered try has made."""

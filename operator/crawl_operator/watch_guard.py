@@ -11,7 +11,6 @@ from crawl_operator.decide.run import ScheduleKey
 from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, SCHEDULES, Kube, KubeError, NotFoundError, Object, Resource
 from crawl_operator.metrics import Metrics
 from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of
-from crawl_operator.schedule_projection import schedule_of
 from crawl_operator.store import Key, Store
 from crawl_operator.workloads import CHILD_SELECTOR
 
@@ -139,7 +138,7 @@ class WatchGuard:
     def _known(self, resource: Resource) -> dict[str, _Known]:
         """Return what the store knows, by UID."""
         if resource is SCHEDULES:
-            return {each.uid: _Known(each.key, each.key.name, each.version) for each in self._store.schedules}
+            return {kept.uid: _Known(key, key.name, kept.version) for key, kept in self._store.schedules.known()}
         if resource is CRAWLJOBS:
             return {job.uid: _Known(job.key, job.key.name, job.version) for job in self._store.jobs()}
         children = self._store.all_children(WorkerPod if resource is PODS else BatchJob)
@@ -166,11 +165,10 @@ class WatchGuard:
     def _put(self, resource: Resource, body: Mapping[str, Any], *, gone: bool) -> None:
         meta = body["metadata"]
         if resource is SCHEDULES:
-            schedule = schedule_of(body)
             if gone:
-                self._store.schedules.remove(schedule.key, schedule.uid)
+                self._store.schedules.remove(ScheduleKey(meta["namespace"], meta["name"]), meta["uid"])
             else:
-                self._store.schedules.put(schedule)
+                self._store.schedules.put(body)
             return
         if resource is CRAWLJOBS:
             key, job_uid = JobKey(meta["namespace"], meta["name"]), meta["uid"]

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from fault import Course
-from world import Object, World, ended, owner_uid, phase_of
+from world import Object, World, ended, name_of, owner_uid, phase_of
 
 from crawl_api.names import LABEL_PRIORITY
-from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, SCHEDULES, Resource
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+_LINE: Final = re.compile(r'"\d+ \* \* \* \*')
 _LASTED: Final = re.compile(r'("processingTimeMs": )\d+|("duration": )"[^"]*"')
 
 
@@ -42,16 +43,21 @@ def state_of(world: World, folder: Path) -> str:
         world: its namespace.
         folder: the operator's result store.
     """
-    left = [*_jobs(world), *sorted(_children(world), key=json.dumps), {"files": sorted(_files(folder))}]
+    left = [
+        *_jobs(world, SCHEDULES),
+        *_jobs(world, CRAWLJOBS),
+        *sorted(_children(world), key=json.dumps),
+        {"files": sorted(_files(folder))},
+    ]
     text = "\n".join(json.dumps(each, indent=1, sort_keys=True) for each in left)
     for part, name in _accidents(world, folder).items():
         text = text.replace(part, name)
-    return _LASTED.sub(r'\1\2"…"', _TIME.sub("…", text))
+    return _LASTED.sub(r'\1\2"…"', _LINE.sub('"<line>', _TIME.sub("…", text)))
 
 
-def _jobs(world: World) -> Iterator[Object]:
-    """Everything about each job: also that nobody but its user has touched its spec and annotations."""
-    for body in sorted(world.now.objects[CRAWLJOBS].values(), key=lambda each: str(each["metadata"]["name"])):
+def _jobs(world: World, kind: Resource) -> Iterator[Object]:
+    """Everything about each job or schedule: also that nobody but its user has touched its spec and annotations."""
+    for body in sorted(world.now.objects[kind].values(), key=name_of):
         meta = {name: body["metadata"].get(name) for name in ("name", "labels", "annotations", "finalizers")}
         yield {"metadata": meta, "spec": body["spec"], "status": body.get("status", {})}
 
@@ -86,11 +92,13 @@ def _accidents(world: World, folder: Path) -> Mapping[str, str]:
     for seen in sorted(world.history, key=lambda each: each.version):
         if seen.uid in names or seen.resource is not CRAWLJOBS:
             continue
-        name = seen.body["metadata"]["name"]
+        name = name_of(seen.body)
+        if name != seen.body["metadata"]["name"]:
+            hashes[seen.body["metadata"]["name"]] = f"<name of {name}>"
         count = counts[name] = counts.get(name, 0) + 1
         names[seen.uid] = f"<uid of {name} {count}>"
         digest = b32encode(sha256(seen.uid.encode()).digest())[:8].decode().lower()
         hashes[digest] = f"<hash of {name} {count}>"
     for seen in world.history:
         names.setdefault(seen.uid, f"<uid of {seen.resource.plural} {seen.body['metadata']['name']}>")
-    return names | hashes
+    return names | dict(sorted(hashes.items(), key=lambda each: -len(each[0])))

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
+from invariants_of_schedules import schedule_violations
 from scenarios import Scenario
 from world import TERMINAL, Object, Picture, Seen, World, attempt_of, ended, job_uid, owner_kind, owner_uid, phase_of
 
 from crawl_api.names import LABEL_PRIORITY
 from crawl_api.status import Phase
-from crawl_operator.kube import CRAWLJOBS
+from crawl_operator.kube import CRAWLJOBS, SCHEDULES
 
 _ENDS: Final = (Phase.COMPLETED, Phase.PARTIAL_SUCCESS, Phase.FAILED, Phase.DEAD_LETTER, Phase.CANCELLED)
 
@@ -31,6 +32,7 @@ MOVES: Final = frozenset(
 
 def violations(world: World, limits: Scenario | None) -> Iterator[str]:
     """Name every moment that broke an invariant; without limits, capacity is not judged."""
+    yield from schedule_violations(world)
     begun: set[tuple[str, int]] = set()  # UID of a job and attempt of it that a worker has begun
     for seen, before, after in world.moments():
         if limits is not None:
@@ -42,6 +44,8 @@ def violations(world: World, limits: Scenario | None) -> Iterator[str]:
         if seen.gone:
             continue
         old = before.objects[seen.resource].get(seen.uid)
+        if seen.resource is SCHEDULES:
+            continue
         if seen.resource is CRAWLJOBS:
             yield from _bad_history(seen)
             if old is not None:

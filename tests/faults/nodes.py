@@ -7,7 +7,7 @@ from steps import Hand, Step, child_of, patch_status, worker_of
 from world import Object, Picture, World, attempt_of, ended, leaving, owner_uid, phase_of
 
 from crawl_api.worker_protocol import Outcome
-from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, SCHEDULES
 
 
 def makes_pod(name: str) -> Step:
@@ -175,10 +175,12 @@ def loses_pod(name: str) -> Step:
 
 
 async def clear_away(stage: Stage, world: World, *, orphans_only: bool = False) -> None:
-    """Remove pods that are being deleted, and children whose owner is gone."""
-    owners = world.now.objects[CRAWLJOBS].keys() | world.now.objects[BATCH_JOBS].keys()
-    for resource in (BATCH_JOBS, PODS):
+    """Remove pods that are being deleted, and what belongs to something that is gone."""
+    owners = {uid for kind in (SCHEDULES, CRAWLJOBS, BATCH_JOBS) for uid in world.now.objects[kind]}
+    for resource in (CRAWLJOBS, BATCH_JOBS, PODS):
         for uid, child in list(world.now.objects[resource].items()):
+            if resource is CRAWLJOBS and not owner_uid(child):
+                continue  # a user's own
             if owner_uid(child) not in owners or (leaving(child) and not orphans_only):
                 path = resource.path(world.namespace, child["metadata"]["name"])
                 options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}

@@ -151,7 +151,7 @@ async def patch(hand: Hand, resource: Resource, name: str, change: dict[str, Any
 
 async def patch_job(hand: Hand, name: str, change: dict[str, Any]) -> None:
     """Merge a change into a CrawlJob."""
-    await patch(hand, CRAWLJOBS, name, change)
+    await patch(hand, CRAWLJOBS, job_named(hand, name)["metadata"]["name"], change)
 
 
 async def patch_status(hand: Hand, resource: Resource, name: str, status: dict[str, Any]) -> None:

@@ -13,13 +13,18 @@ from typing import Any, Final
 
 from clock import Clock
 
-from crawl_api.names import KIND, LABEL_ATTEMPT, LABEL_JOB_UID
+from crawl_api.names import KIND, LABEL_ATTEMPT, LABEL_EXECUTION, LABEL_JOB_UID, LABEL_SCHEDULE, SCHEDULE_KIND
 from crawl_api.status import TERMINAL_PHASES
-from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Resource
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, SCHEDULES, Resource
 
 Object = Mapping[str, Any]
 
-KINDS: Final[Mapping[Resource, str]] = {CRAWLJOBS: KIND, PODS: "Pod", BATCH_JOBS: "Job"}
+KINDS: Final[Mapping[Resource, str]] = {
+    SCHEDULES: SCHEDULE_KIND,
+    CRAWLJOBS: KIND,
+    PODS: "Pod",
+    BATCH_JOBS: "Job",
+}
 """What is watched; the operator's own kinds are the custom ones among it."""
 
 TERMINAL: Final = frozenset(phase.value for phase in TERMINAL_PHASES)
@@ -65,17 +70,21 @@ class Picture:
         return Picture({resource: dict(known) for resource, known in self.objects.items()})
 
     def job(self, name: str) -> Object | None:
-        """Return the CrawlJob of that name; of `*`, the one whose worker has not ended."""
+        """Return the CrawlJob that stories call so; of `*`, the one whose worker has not ended."""
         if name == "*":
             return next(
                 (self.objects[CRAWLJOBS][uid] for uid in self.workers() if uid in self.objects[CRAWLJOBS]), None
             )
-        return next((each for each in self.objects[CRAWLJOBS].values() if each["metadata"]["name"] == name), None)
+        return next((each for each in self.objects[CRAWLJOBS].values() if name_of(each) == name), None)
+
+    def schedule(self, name: str) -> Object | None:
+        """Return the ScheduledCrawlJob of that name."""
+        return next((each for each in self.objects[SCHEDULES].values() if each["metadata"]["name"] == name), None)
 
     @property
     def phases(self) -> dict[str, str]:
         """Return name → phase of all CrawlJobs."""
-        return {each["metadata"]["name"]: phase_of(each) for each in self.objects[CRAWLJOBS].values()}
+        return {name_of(each): phase_of(each) for each in self.objects[CRAWLJOBS].values()}
 
     def phase(self, name: str) -> str:
         job = self.job(name)
@@ -171,6 +180,13 @@ class World:
 def phase_of(body: Object) -> str:
     phase: str = (body.get("status") or {}).get("phase", "")
     return phase
+
+
+def name_of(job: Object) -> str:
+    """Return what stories call a CrawlJob: its name, and of a run that of its schedule and its number."""
+    labels = job["metadata"].get("labels") or {}
+    name: str = job["metadata"]["name"]
+    return f"{labels[LABEL_SCHEDULE]}-{labels[LABEL_EXECUTION]}" if LABEL_SCHEDULE in labels else name
 
 
 def ended(child: Object) -> bool:

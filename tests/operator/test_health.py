@@ -22,7 +22,12 @@ class Api:
     """Serves objects by kind; the newest version of each."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, dict[str, dict[str, Any]]] = {"crawljobs": {}, "pods": {}, "jobs": {}}
+        self.objects: dict[str, dict[str, dict[str, Any]]] = {
+            "scheduledcrawljobs": {},
+            "crawljobs": {},
+            "pods": {},
+            "jobs": {},
+        }
         self.broken = False
         self.hidden: set[str] = set()
         """Names that no list shows."""

@@ -16,6 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from crawl_api.crawljob import Priority
+from crawl_api.schedule import MissedSlot, ScheduledCrawlJobStatus
 from crawl_api.status import CrawlJobStatus, Phase
 from crawl_operator.decide.model import JobKey
 from crawl_operator.gauges import expose
@@ -63,6 +64,7 @@ class Operator:
         self.metrics.api_answered("get", "crawljobs", 200, 0.1)
         self.metrics.changes_missed("pods", 1)
         self.metrics.report_answered("progress", 204)
+        self.metrics.run_made(0.1)
 
     def families(self) -> dict[str, Metric]:
         text, _ = self.metrics.exposition("")
@@ -314,3 +316,19 @@ async def test_requests_to_the_api_are_counted_by_verb_resource_and_code() -> No
         ("list", "pods", "200"): 1,
         ("create", "pods", "none"): 1,
     }
+
+
+async def test_runs_and_missed_runs_are_counted_where_they_are_written(operator: Operator) -> None:
+    """A run by what asked for it; what was missed by its reason, in the number that one write has added."""
+    operator.metrics.run_made(0.2)
+    operator.metrics.run_made(None)
+    assert operator.value("schedule_runs_total", trigger="Schedule") == 1
+    assert operator.value("schedule_runs_total", trigger="Manual") == 1
+    assert operator.value("schedule_lateness_seconds_count") == 1
+    missed = MissedSlot(slot=NOW, reason="Superseded")
+    before, after = ScheduledCrawlJobStatus(), ScheduledCrawlJobStatus(missed_count=23, last_missed=(missed,))
+    operator.metrics.schedule_written(before, after)
+    operator.metrics.schedule_written(after, after)
+    operator.metrics.schedule_written(after, before)
+    assert operator.value("schedule_missed_runs_total", reason="Superseded") == 23
+    assert operator.value("schedule_missed_runs_total", reason="DeadlineExceeded") == 0

@@ -13,14 +13,13 @@ from crawl_api.schedule import (
     MAX_MISSED,
     MissedSlot,
     ScheduleConditionType,
-    ScheduledCrawlJobSpec,
     ScheduledCrawlJobStatus,
 )
 from crawl_api.status import ConditionStatus
 from crawl_operator.decide.model import Policy, RecordEvent
 from crawl_operator.decide.run import Run
 from crawl_operator.decide.schedule_model import DeleteRun, ScheduleObservation, SchedulePlan, StartRun
-from crawl_operator.decide.schedule_status import Fault, Scene, faulty, read_spec, seen, told
+from crawl_operator.decide.schedule_status import Fault, Rules, Scene, faulty, read_rules, seen, told
 from crawl_operator.decide.timetable import BadLineError, timetable
 from crawl_operator.decide.waiting import shown
 
@@ -45,15 +44,15 @@ def decide(observation: ScheduleObservation, policy: Policy, now: datetime) -> S
     schedule = observation.schedule
     if schedule.deleting:
         return NOTHING  # the garbage collector deletes its runs, unless they shall be orphans
-    spec = read_spec(schedule, policy)
-    if isinstance(spec, Fault):
-        return _finished(observation, None, _refuse(observation, spec, now))
+    rules = read_rules(schedule, policy)
+    if isinstance(rules, Fault):
+        return _finished(observation, None, _refuse(observation, rules, now))
     try:
-        table = timetable(spec.schedule, spec.time_zone)
+        table = timetable(rules.line, rules.zone)
     except BadLineError as error:
         fault = Fault(error.reason, f"{error.field}: {error}")
         return _finished(observation, None, _refuse(observation, fault, now))
-    return _finished(observation, spec, _step(Scene(observation, spec, table, now)))
+    return _finished(observation, rules, _step(Scene(observation, rules, table, now)))
 
 
 def _step(scene: Scene) -> SchedulePlan:
@@ -106,7 +105,7 @@ def _made(run: Run) -> RecordEvent:
 
 def _take_line(scene: Scene) -> SchedulePlan | None:
     """Take note of a new line or zone: it holds from now on, and from the beginning only if there was none before."""
-    before, line = scene.before, f"{scene.spec.schedule} {scene.spec.time_zone}"
+    before, line = scene.before, f"{scene.rules.line} {scene.rules.zone}"
     if before.observed_schedule == line and before.decided_until is not None:
         return None
     begin = scene.since if before.decided_until is None else max(scene.since, scene.now)
@@ -117,7 +116,7 @@ def _take_line(scene: Scene) -> SchedulePlan | None:
 def _resume(scene: Scene) -> SchedulePlan | None:
     """No longer suspended: what was due meanwhile does not count, but the last of it is made up for, as of any."""
     suspended = scene.before.condition(ScheduleConditionType.SUSPENDED)
-    if scene.spec.suspend or suspended is None or suspended.status is not ConditionStatus.TRUE:
+    if scene.rules.suspend or suspended is None or suspended.status is not ConditionStatus.TRUE:
         return None
     begin, due = suspended.last_transition_time, scene.open
     in_time = bool(due) and not (due[-1] > begin and scene.is_late(due[-1]))
@@ -140,7 +139,7 @@ def _on_request(scene: Scene) -> SchedulePlan | None:
 
 def _by_line(scene: Scene) -> SchedulePlan | None:
     """Make the run that is due; of several the last, for at most one is made up for."""
-    if scene.spec.suspend or not scene.open:
+    if scene.rules.suspend or not scene.open:
         return None
     *lost, slot = scene.open
     if lost:
@@ -208,7 +207,7 @@ def _refuse(observation: ScheduleObservation, fault: Fault, now: datetime) -> Sc
     return SchedulePlan(status, (RecordEvent(fault.reason, fault.message),))
 
 
-def _finished(observation: ScheduleObservation, spec: ScheduledCrawlJobSpec | None, plan: SchedulePlan) -> SchedulePlan:
+def _finished(observation: ScheduleObservation, rules: Rules | None, plan: SchedulePlan) -> SchedulePlan:
     """Complete a plan by what goes beside it: ends of runs told, old runs deleted. A run that is due comes first."""
     if any(isinstance(action, StartRun) for action in plan.actions):
         return plan
@@ -217,7 +216,7 @@ def _finished(observation: ScheduleObservation, spec: ScheduledCrawlJobSpec | No
         told_ = (action for action in plan.actions if not isinstance(action, RecordEvent))
         plan = replace(plan, status=None, actions=tuple(told_))
     ended = _ended(observation, plan.status) if plan.status is not None else ()
-    surplus = _surplus(observation, spec) if spec is not None else ()
+    surplus = _surplus(observation, rules) if rules is not None else ()
     return replace(plan, actions=(*plan.actions, *ended, *surplus))
 
 
@@ -234,11 +233,11 @@ def _ended(observation: ScheduleObservation, status: ScheduledCrawlJobStatus) ->
     )
 
 
-def _surplus(observation: ScheduleObservation, spec: ScheduledCrawlJobSpec) -> tuple[DeleteRun, ...]:
+def _surplus(observation: ScheduleObservation, rules: Rules) -> tuple[DeleteRun, ...]:
     """Return the oldest of the finished runs, as many as are more than the history limits."""
     finished = [run for run in observation.runs if not (run.active or run.gone or run.deleting)]
     finished = [run for run in finished if run.number <= observation.schedule.status.execution_count]
     good = [run for run in finished if run.good]
     bad = [run for run in finished if not run.good]
-    limits = ((good, spec.successful_jobs_history_limit), (bad, spec.failed_jobs_history_limit))
+    limits = ((good, rules.good_kept), (bad, rules.bad_kept))
     return tuple(DeleteRun(run) for runs, limit in limits for run in runs[: max(len(runs) - limit, 0)])

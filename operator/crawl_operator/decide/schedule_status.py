@@ -1,5 +1,6 @@
 """What is known of a schedule at a moment, and the status that says so."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,6 +16,7 @@ from crawl_api.schedule import (
     ScheduledCrawlJobSpec,
     ScheduledCrawlJobStatus,
 )
+from crawl_api.status import ConditionStatus
 from crawl_operator.decide.conditions import Conditions
 from crawl_operator.decide.model import Policy
 from crawl_operator.decide.run import Run
@@ -34,12 +36,25 @@ class Fault:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a spec says about when runs are made and kept, but not what is run."""
+
+    line: str
+    zone: str
+    suspend: bool
+    policy: ConcurrencyPolicy
+    deadline: int | None
+    good_kept: int
+    bad_kept: int
+
+
 @dataclass(frozen=True)
 class Scene:
     """A schedule that can be kept, its runs, and the time."""
 
     observation: ScheduleObservation
-    spec: ScheduledCrawlJobSpec
+    rules: Rules
     table: Timetable
     now: datetime
 
@@ -85,7 +100,7 @@ class Scene:
     @property
     def must_wait(self) -> bool:
         """Whether no run may begin because one goes on."""
-        return self.spec.concurrency_policy is ConcurrencyPolicy.FORBID and bool(self.active)
+        return self.rules.policy is ConcurrencyPolicy.FORBID and bool(self.active)
 
     @property
     def refused_before(self) -> bool:
@@ -96,12 +111,12 @@ class Scene:
     @property
     def replaces(self) -> bool:
         """Whether runs that go on are ended for the next."""
-        return self.spec.concurrency_policy is ConcurrencyPolicy.REPLACE
+        return self.rules.policy is ConcurrencyPolicy.REPLACE
 
     @property
     def next(self) -> datetime | None:
         """When a run is due next; None while suspended."""
-        return None if self.spec.suspend else self.table.after(max(self.since, self.now))
+        return None if self.rules.suspend else self.table.after(max(self.since, self.now))
 
     @property
     def until_next(self) -> float | None:
@@ -119,23 +134,45 @@ class Scene:
         return (min(times) - self.now).total_seconds() if times else None
 
     def _deadline(self, slot: datetime) -> datetime | None:
-        seconds = self.spec.starting_deadline_seconds
+        seconds = self.rules.deadline
         return slot + timedelta(seconds=seconds) + _SECOND if seconds is not None else None
 
 
-def read_spec(schedule: Schedule, policy: Policy) -> ScheduledCrawlJobSpec | Fault:
-    """Return a schedule's spec, or what is wrong with it, naming the fields."""
+def read_rules(schedule: Schedule, policy: Policy) -> Rules | Fault:
+    """Return what a spec says, or what is wrong with it, naming the fields.
+
+    It is checked as a whole until it was found valid, and then when it has changed: a check takes longer than all else.
+    """
+    valid = schedule.status.condition(ScheduleConditionType.VALID)
+    known = valid is not None and valid.status is ConditionStatus.TRUE
+    if not (known and schedule.status.observed_generation == schedule.generation):
+        fault = _check(schedule.spec, policy)
+        if fault is not None:
+            return fault
+    spec = schedule.spec
+    return Rules(
+        line=spec["schedule"],
+        zone=spec.get("timeZone", "UTC"),
+        suspend=spec.get("suspend", False),
+        policy=ConcurrencyPolicy(spec.get("concurrencyPolicy", ConcurrencyPolicy.ALLOW)),
+        deadline=spec.get("startingDeadlineSeconds"),
+        good_kept=spec.get("successfulJobsHistoryLimit", 3),
+        bad_kept=spec.get("failedJobsHistoryLimit", 1),
+    )
+
+
+def _check(spec: Mapping[str, Any], policy: Policy) -> Fault | None:
     try:
-        spec = ScheduledCrawlJobSpec.model_validate(schedule.spec)
+        model = ScheduledCrawlJobSpec.model_validate(spec)
     except ValidationError as error:
         found = [
             f"spec.{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
             for problem in error.errors(include_url=False, include_input=False)
         ]
         return Fault("InvalidSpec", "; ".join(found))
-    if forbidden := problems(spec.job_template.spec, policy):
+    if forbidden := problems(model.job_template.spec, policy):
         return Fault("InvalidTemplate", "; ".join(f"spec.jobTemplate.{each}" for each in forbidden))
-    return spec
+    return None
 
 
 def seen(observation: ScheduleObservation) -> ScheduledCrawlJobStatus:
@@ -154,7 +191,7 @@ def told(
         waits: what a run that is due waits for.
         refusal: why the cluster takes none.
     """
-    suspended = scene.spec.suspend
+    suspended = scene.rules.suspend
     due = None if suspended else scene.table.after(max(status.decided_until or scene.since, scene.now))
     if scene.asked and scene.must_wait:
         waits = waits or "the run that was asked for waits for the one that goes on (Forbid)"
