@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,6 +62,10 @@ def fired(jobs: Jobs, kind: str, annotation: str) -> dict[str, set[datetime]]:
     return found
 
 
+def _is_seen(jobs: Jobs, name: str) -> bool:
+    return bool(condition(jobs.get(name, "scrawl").get("status", {}), "Ready"))
+
+
 def test_the_same_lines_make_runs_at_the_same_times(jobs: Jobs, operator: OperatorProcess) -> None:
     """Every minute of some: neither makes one that the other does not, whatever the policy makes of those before."""
     begin = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
@@ -74,7 +79,7 @@ def test_the_same_lines_make_runs_at_the_same_times(jobs: Jobs, operator: Operat
     for name, (line, zone, policy) in names.items():
         apply(jobs, name, line, zone, policy)
     for name in names:
-        wait_until(lambda name=name: condition(jobs.get(name, "scrawl")["status"], "Ready"), f"{name} is seen", 30)
+        wait_until(partial(_is_seen, jobs, name), f"{name} is seen", 30)
     assert datetime.now(UTC) < begin + timedelta(seconds=58), "all were there before the first minute"
     end = begin + timedelta(minutes=MINUTES, seconds=20)
     time.sleep((end - datetime.now(UTC)).total_seconds())

@@ -1,5 +1,7 @@
 """Chains of jobs: each starts when what it needs has ended, whatever the order of their arrival."""
 
+from datetime import datetime
+
 import pytest
 
 from demo.site import DemoSite
@@ -26,7 +28,7 @@ def test_a_chain_runs_in_its_order_and_a_broken_link_is_told(
     ended = {name: jobs.finished(name) for name in ("first", "second", "third", "hopeless", "anyway")}
     for before, after in (("first", "second"), ("second", "third")):
         assert ended[after]["phase"] == "Completed"
-        assert ended[before]["completedAt"] <= ended[after]["startedAt"]
+        assert datetime.fromisoformat(ended[before]["completedAt"]) <= datetime.fromisoformat(ended[after]["startedAt"])
     assert ended["anyway"]["phase"] == "Completed"
     assert ended["hopeless"]["phase"] == "Failed"
     assert condition(ended["hopeless"], "Failed")["reason"] == "DependencyFailed"

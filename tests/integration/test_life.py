@@ -208,22 +208,23 @@ def test_an_operator_without_crds_says_so_and_goes_on_when_they_come(tmp_path: P
             wait_until(lambda: "default/seen" in operator.log, "the watch works", 20)
 
 
-def test_kubectl_shows_a_job_as_people_expect(jobs: Jobs, operator: OperatorProcess) -> None:
+def test_kubectl_shows_a_job_as_people_expect(jobs: Jobs, operator: OperatorProcess, tmp_path: Path) -> None:
     """wait, get -w, describe and logs work on a CrawlJob as on a batch Job."""
-    with DemoSite(delay=0.5) as site:
+    seen = tmp_path / "seen"
+    with DemoSite(delay=0.5) as site, seen.open("w") as screen:
         watch = subprocess.Popen(
             [jobs.cluster.kubectl_path, "-n", jobs.namespace, "get", "crawl", "-w"],
             env=os.environ | jobs.cluster.env,
-            stdout=subprocess.PIPE,
-            text=True,
+            stdout=screen,
         )
         urls = [*(site.url(path) for path in PATHS), site.base_url + "/nowhere"]
         jobs.apply("shown", batch={"urls": urls}, priority="High", fetch={"concurrency": 2})
         waited = jobs.kubectl("wait", "--for=condition=Complete", "crawljob/shown", "--timeout=60s")
+        wait_until(lambda: "PartialSuccess" in seen.read_text(), "the watch shows the end too", 10)
         watch.terminate()
-        lines, _ = watch.communicate(timeout=10)
+        watch.wait(timeout=10)
     assert "condition met" in waited.stdout
-    header, *rows = lines.splitlines()
+    header, *rows = seen.read_text().splitlines()
     assert header.split() == ["NAME", "TYPE", "PRIORITY", "PHASE", "PROGRESS", "RETRIES", "WORKER", "AGE"]
     phases = list(dict.fromkeys(row.split()[3] for row in rows))
     assert phases == ["Pending", "Processing", "PartialSuccess"]
