@@ -131,7 +131,7 @@ def test_kept_demo_can_be_talked_to_replaced_and_ended(start: Start, home: Path)
         command = ["sh", "-c", f". '{env_file}' && kubectl {arguments}"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    assert "catalogue" in kubectl("get crawls")
+    assert "catalogue" in kubectl("get crawl")
     assert kubectl("logs -l crawl-operator.io/job=catalogue")
     manifest = Path(env_file).parent / "manifests" / "single.yaml"
     kubectl(f"delete crawl one-page && kubectl apply -f {manifest}")
