@@ -91,7 +91,11 @@ def processes(home: Path) -> list[psutil.Process]:
 
 
 def remains(home: Path) -> list[str]:
-    """Return what is left of the demos of this home: processes, and files other than locks."""
+    """Return what is left of the demos of this home: processes, and files other than locks.
+
+    A process that was killed takes its moment to be gone.
+    """
+    psutil.wait_procs(processes(home), timeout=5)
     files = [str(path) for path in home.rglob("*") if path.is_file() and not path.name.endswith("lock")]
     return [str(process) for process in processes(home)] + files
 
