@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from aiohttp import web
 from scenarios import Scenario
 from stage import Stage
+from terms import LeaseClock, Term, leadership_of
 from wire import Line
 from workers import INTERVAL
 from world import KINDS, Picture, Seen, World
@@ -17,9 +18,9 @@ from crawl_api.crawljob import Priority
 from crawl_operator.assembly import Assembly
 from crawl_operator.health import serve
 from crawl_operator.kube import Connection, Kube, KubeError
-from crawl_operator.lease import Alone, Elected, Lease
+from crawl_operator.lease import Alone, Elected
 from crawl_operator.metrics import Metrics
-from crawl_operator.settings import Leadership, Limits, PriorityClass, Reconcile, Results, Settings
+from crawl_operator.settings import Limits, PriorityClass, Reconcile, Results, Settings
 
 _REQUEST_SECONDS: Final = 30
 _FILL_PAUSE: Final = 0.02
@@ -61,6 +62,11 @@ class Life(Protocol):
     @property
     def leads(self) -> bool: ...
     @property
+    def stands_by(self) -> bool:
+        """Whether another one leads, as far as it knows, or should."""
+        ...
+
+    @property
     def at_rest(self) -> bool: ...
     @property
     def report_url(self) -> str: ...
@@ -79,7 +85,14 @@ class InnerLife:
     """
 
     def __init__(  # noqa: PLR0917 - the parts it joins
-        self, stage: Stage, world: World, line: Line, settings: Settings, delivery: Delivery, past: Picture | None
+        self,
+        stage: Stage,
+        world: World,
+        line: Line,
+        settings: Settings,
+        delivery: Delivery,
+        lease_clock: LeaseClock,
+        past: Picture | None,
     ) -> None:
         self.line = line
         self.lossy = delivery.lossy
@@ -88,6 +101,7 @@ class InnerLife:
         self._world = world
         self._settings = settings
         self._delivery = delivery
+        self._lease_clock = lease_clock
         self._past = past
         self._parts: Assembly | None = None
         self._elected: Elected | None = None
@@ -103,6 +117,10 @@ class InnerLife:
     @property
     def leads(self) -> bool:
         return self.alive and self._elected is not None and not self._elected.standby
+
+    @property
+    def stands_by(self) -> bool:
+        return not self.alive or (isinstance(self._elected, Term) and self._elected.pauses)
 
     @property
     def at_rest(self) -> bool:
@@ -195,8 +213,8 @@ class InnerLife:
     async def _stand_for_election(self, stack: AsyncExitStack, metrics: Metrics) -> Elected:
         if not self._settings.leadership.enabled:
             return Alone()
-        client = Kube(self._connect, timeout=self._settings.leadership.renew_seconds, metrics=metrics)
-        return Lease(await stack.enter_async_context(client), self._settings.leadership)
+        client = Kube(self._connect, timeout=_REQUEST_SECONDS, metrics=metrics)
+        return Term(await stack.enter_async_context(client), self._settings.leadership, self._lease_clock)
 
     async def _fill(self, parts: Assembly) -> None:
         self.line.past = self._past
@@ -234,7 +252,7 @@ def settings_of(world: World, results: Path, scenario: Scenario, *, leased: bool
         classes={Priority.LOW: PriorityClass(running=scenario.running_low)},
         results=Results(folder=results),
         reconcile=Reconcile(workers=4, patience_seconds=0, progress_interval_seconds=INTERVAL),
-        leadership=Leadership(enabled=leased, namespace=world.namespace, lease_seconds=1, renew_seconds=0.25),
+        leadership=leadership_of(world.namespace, leased=leased),
     )
 
 

@@ -36,6 +36,10 @@ class OuterLife:
         return self.alive
 
     @property
+    def stands_by(self) -> bool:
+        return not self.alive
+
+    @property
     def at_rest(self) -> bool:
         return time.monotonic() - self.line.used > _SILENCE  # as far as anybody can see from outside
 

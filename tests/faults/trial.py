@@ -16,6 +16,7 @@ from nodes import clear_away
 from program import OuterLife, process_of
 from scenarios import Scenario
 from stage import Stage
+from terms import LeaseClock
 from verdicts import Call, Counter, Verdict
 from wire import Line, Wire
 from world import KINDS, TERMINAL, Picture, Seen, World
@@ -50,6 +51,7 @@ class Trial:
         self._starting = 0
         self._events: dict[object, list[bool]] = {resource: [] for resource in KINDS}
         self._lives: list[Life] = []
+        self._lease_clock = LeaseClock()
         self.crashes: list[str] = []
         """What the operators met without having reckoned with it."""
         self._pictures: list[Picture] = []
@@ -134,6 +136,7 @@ class Trial:
         """Do what is to be done when nothing goes on by itself: the dead come back, what was held back is delivered."""
         await asyncio.sleep(_TURN)
         self._see_who_leads()
+        self._let_the_lease_run_out()
         if not self._fault.late:
             await self._raise_the_dead()
         if not self._at_rest or await self._raise_the_dead():
@@ -179,7 +182,7 @@ class Trial:
 
     @property
     def _at_rest(self) -> bool:
-        return self._quiet and all(life.at_rest for life in self._lives)
+        return self._quiet and all(life.at_rest or life.line.held_up for life in self._lives)
 
     def _see_who_leads(self) -> None:
         """Let an operator that was cut off from its lease hear and be heard again, once another one leads."""
@@ -187,6 +190,11 @@ class Trial:
             if life.line.unheard and any(other.leads for other in self._lives if other is not life):
                 life.line.unheard = False
                 life.line.overtaken.set()
+
+    def _let_the_lease_run_out(self) -> None:
+        """Have the others take over whose leader is dead, or is heard no more."""
+        if self._fault.leased and all(life.stands_by or life.line.unheard for life in self._lives):
+            self._lease_clock.run_out()
 
     async def _raise_the_dead(self) -> bool:
         found = False
@@ -205,6 +213,7 @@ class Trial:
     async def _between(self, step: int) -> None:
         """Do what a fault does after a step."""
         self._die_at_rest()
+        self._let_the_lease_run_out()
         if (past := self._fault.restarts_after(step)) is not None:
             self._say(f"the operator starts anew and sees what was before step {past}")
             await self._bury(self._lives[0])
@@ -264,7 +273,7 @@ class Trial:
         else:
             delivery = self._fault.delivery() if past is None else Backlog(self.world, past)
             settings = settings_of(self.world, self._results, self._scenario, leased=self._fault.leased)
-            life = InnerLife(self.stage, self.world, line, settings, delivery, past)
+            life = InnerLife(self.stage, self.world, line, settings, delivery, self._lease_clock, past)
         self._say("an operator starts")
         await life.start()
         return life
