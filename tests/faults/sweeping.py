@@ -156,9 +156,10 @@ class Bench:
             return "\n".join([head, found.why, *found.injected, *found.journal])
         if found.violations:
             return "\n".join([head, *found.violations, *found.injected, *found.journal])
-        if found.state not in goods:
+        state = scenario.undisturbed(found.state)
+        if state not in goods:
             lines = difflib.unified_diff(
-                goods[0].splitlines(), found.state.splitlines(), "undisturbed", fault.name, "", "", 2, ""
+                goods[0].splitlines(), state.splitlines(), "undisturbed", fault.name, "", "", 2, ""
             )
             return "\n".join([head, *lines, *found.injected, *found.journal])
         return ""
