@@ -154,12 +154,25 @@ class Scheduler:
         key = JobKey(run.schedule.namespace, run.name)
         try:
             gone = await self._kube.delete(CRAWLJOBS, key.namespace, key.name, run.uid)
-        except (NotFoundError, ConflictError):
+        except NotFoundError:
+            gone = True
+        except ConflictError:
+            if await self._lives(key, run.uid):
+                raise
             gone = True
         else:
             _log.info("%s: %s deleted", run.schedule, run.name)
         if gone:
             self._store.remove_job(key, run.uid)
+
+    async def _lives(self, key: JobKey, uid: str) -> bool:
+        """Ask whether a run is there: who forgets one that is would never look at it again."""
+        try:
+            body = await self._kube.get(CRAWLJOBS, key.namespace, key.name)
+        except NotFoundError:
+            return False
+        found: str = body["metadata"]["uid"]
+        return found == uid
 
 
 def _is_run(body: Object, schedule: Schedule, start: StartRun) -> bool:
