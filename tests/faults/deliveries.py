@@ -205,6 +205,7 @@ class Two(Fault):
     kind = "second operator at once"
     operators = 2
     exact = False
+    informed = False
 
     def __init__(self, seed: int, killed_at: int = 0) -> None:
         super().__init__(f"two-operators-seed-{seed}" + (f"-killed-at-write-{killed_at}" if killed_at else ""))

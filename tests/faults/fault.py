@@ -51,6 +51,8 @@ class Fault:
     """Whether a Lease decides which of them acts."""
     exact = True
     """Whether capacity must be kept at every moment."""
+    informed = True
+    """Whether an operator knows of every run there was before it makes one."""
 
     def __init__(self, name: str = "undisturbed") -> None:
         self.name = name
@@ -135,6 +137,7 @@ class StaleStart(Fault):
     """An operator starts after a step, and its first list shows what was before that step."""
 
     kind = "stale first list"
+    informed = False
 
     def __init__(self, step: int) -> None:
         super().__init__(f"stale-start-after-step-{step}")

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ending import Ending
+from ending import Ending, unnumbered
 from families import FAMILIES, Family
 from fault import Fault, Outage
 from outages import Outages
@@ -157,6 +157,8 @@ class Bench:
         if found.violations:
             return "\n".join([head, *found.violations, *found.injected, *found.journal])
         state = scenario.undisturbed(found.state)
+        if not fault.informed:
+            state, goods = unnumbered(state), [unnumbered(good) for good in goods]
         if state not in goods:
             lines = difflib.unified_diff(
                 goods[0].splitlines(), state.splitlines(), "undisturbed", fault.name, "", "", 2, ""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from clock import Clock
 
-from crawl_api.names import KIND, LABEL_ATTEMPT, LABEL_EXECUTION, LABEL_JOB_UID, LABEL_SCHEDULE, SCHEDULE_KIND
+from crawl_api.names import KIND, LABEL_ATTEMPT, LABEL_JOB_UID, LABEL_SCHEDULE, SCHEDULE_KIND
 from crawl_api.status import TERMINAL_PHASES
 from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, SCHEDULES, Resource
 
@@ -59,15 +59,19 @@ class Picture:
     """The objects of one moment."""
 
     objects: dict[Resource, dict[str, Object]] = field(default_factory=lambda: {resource: {} for resource in KINDS})
+    names: dict[str, str] = field(default_factory=dict)
+    """UID of every CrawlJob there was → what stories call it: a run by its schedule and which of its runs it was."""
 
     def take(self, seen: Seen) -> None:
+        if seen.resource is CRAWLJOBS and seen.uid not in self.names:
+            self.names[seen.uid] = self._name(seen.body)
         if seen.gone:
             self.objects[seen.resource].pop(seen.uid, None)
         else:
             self.objects[seen.resource][seen.uid] = seen.body
 
     def copy(self) -> "Picture":
-        return Picture({resource: dict(known) for resource, known in self.objects.items()})
+        return Picture({resource: dict(known) for resource, known in self.objects.items()}, dict(self.names))
 
     def job(self, name: str) -> Object | None:
         """Return the CrawlJob that stories call so; of `*`, the one whose worker has not ended."""
@@ -75,7 +79,7 @@ class Picture:
             return next(
                 (self.objects[CRAWLJOBS][uid] for uid in self.workers() if uid in self.objects[CRAWLJOBS]), None
             )
-        return next((each for each in self.objects[CRAWLJOBS].values() if name_of(each) == name), None)
+        return next((each for uid, each in self.objects[CRAWLJOBS].items() if self.names[uid] == name), None)
 
     def schedule(self, name: str) -> Object | None:
         """Return the ScheduledCrawlJob of that name."""
@@ -84,7 +88,7 @@ class Picture:
     @property
     def phases(self) -> dict[str, str]:
         """Return name → phase of all CrawlJobs."""
-        return {name_of(each): phase_of(each) for each in self.objects[CRAWLJOBS].values()}
+        return {self.names[uid]: phase_of(each) for uid, each in self.objects[CRAWLJOBS].items()}
 
     def phase(self, name: str) -> str:
         job = self.job(name)
@@ -94,6 +98,14 @@ class Picture:
         job = self.job(name)
         conditions = job.get("status", {}).get("conditions", ()) if job is not None else ()
         return next((each for each in conditions if each["type"] == kind), {})
+
+    def _name(self, job: Object) -> str:
+        schedule = (job["metadata"].get("labels") or {}).get(LABEL_SCHEDULE)
+        if schedule is None:
+            name: str = job["metadata"]["name"]
+            return name
+        runs = sum(name.startswith(f"{schedule}-") for name in self.names.values())
+        return f"{schedule}-{runs + 1}"
 
     def children(self, resource: Resource, name: str) -> list[Object]:
         """Return the pods or batch Jobs of the CrawlJob of that name, latest attempt last."""
@@ -180,13 +192,6 @@ class World:
 def phase_of(body: Object) -> str:
     phase: str = (body.get("status") or {}).get("phase", "")
     return phase
-
-
-def name_of(job: Object) -> str:
-    """Return what stories call a CrawlJob: its name, and of a run that of its schedule and its number."""
-    labels = job["metadata"].get("labels") or {}
-    name: str = job["metadata"]["name"]
-    return f"{labels[LABEL_SCHEDULE]}-{labels[LABEL_EXECUTION]}" if LABEL_SCHEDULE in labels else name
 
 
 def ended(child: Object) -> bool:
