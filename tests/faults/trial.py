@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 import aiohttp
 from deliveries import Backlog
@@ -13,6 +12,7 @@ from fault import Course, Fault
 from invariants import moves_of, violations
 from life import InnerLife, Life, settings_of
 from nodes import clear_away
+from patience import TURN, Patience
 from program import OuterLife, process_of
 from scenarios import Scenario
 from stage import Stage
@@ -22,14 +22,6 @@ from wire import Line, Wire
 from world import KINDS, TERMINAL, Picture, Seen, World
 
 from crawl_operator.kube import CRAWLJOBS
-
-_PATIENCE: Final = 30.0
-"""Seconds until a trial counts as stuck that waits for one thing."""
-_TURN: Final = 0.008
-
-
-class StuckError(Exception):
-    """Nothing happens any more, and the scenario is not at its end."""
 
 
 class Trial:
@@ -57,6 +49,7 @@ class Trial:
         self._pictures: list[Picture] = []
         self._noticed = 0
         self._began = time.monotonic()
+        self._patience = Patience(lambda: (len(world.history), self._counter.writes, world.clock.now()))
         self._session: aiohttp.ClientSession | None = None
         self.at = "the start"
         """Where in the scenario it is, or was when it went wrong."""
@@ -82,8 +75,7 @@ class Trial:
                     self.at = f"step {number} ({step.text})"
                     await self.until(step.ready, f"{self.at} can be done")
                     self._say(f"— {self.at}")
-                    async with asyncio.timeout(_PATIENCE):
-                        await step.do(self)
+                    await step.do(self)
                     if not step.slow:
                         await self.rest()
                     await self._between(number)
@@ -113,28 +105,26 @@ class Trial:
 
     async def until(self, holds: Callable[[Picture], bool], what: str) -> None:
         """Let things go on until something holds; help them on when nothing goes on by itself."""
-        deadline = time.monotonic() + _PATIENCE
+        self._patience.renew()
         while not (self._quiet and holds(self.world.now)):
-            if time.monotonic() > deadline:
-                raise StuckError(f"it does not come that {what}")
+            self._patience.take(f"it does not come that {what}")
             if holds(self.world.now):
-                await asyncio.sleep(_TURN)
+                await asyncio.sleep(TURN)
             else:
                 await self.go_on()
 
     async def rest(self) -> None:
         """Let things go on until nothing more happens by itself."""
-        deadline = time.monotonic() + _PATIENCE
+        self._patience.renew()
         while not self._at_rest:
-            if time.monotonic() > deadline:
-                raise StuckError("it does not come to rest")
+            self._patience.take("it does not come to rest")
             if not self._fault.late:
                 await self._raise_the_dead()
-            await asyncio.sleep(_TURN)
+            await asyncio.sleep(TURN)
 
     async def go_on(self) -> None:
         """Do what is to be done when nothing goes on by itself: the dead come back, what was held back is delivered."""
-        await asyncio.sleep(_TURN)
+        await asyncio.sleep(TURN)
         self._see_who_leads()
         self._let_the_lease_run_out()
         if not self._fault.late:
@@ -146,7 +136,7 @@ class Trial:
                 await life.relist()
         if self._scenario.garbage_goes:
             await clear_away(self.stage, self.world, orphans_only=True)
-        await asyncio.sleep(2 * _TURN)
+        await asyncio.sleep(2 * TURN)
 
     def pass_time(self, seconds: float) -> None:
         """Let that much time pass at once."""
@@ -157,10 +147,11 @@ class Trial:
 
     async def report(self, method: str, path: str, token: str, body: bytes) -> tuple[int, bytes]:
         """Send what a worker has to say to whichever operator answers, until one does."""
-        deadline = time.monotonic() + _PATIENCE
+        self._patience.renew()
         assert self._session is not None
         headers = {"Authorization": f"Bearer {token}"}
-        while time.monotonic() < deadline:
+        while True:
+            self._patience.take("no operator takes a worker's report")
             for url in [life.report_url + path for life in self._lives if life.alive]:
                 try:
                     async with self._session.request(method, url, data=body, headers=headers) as answer:
@@ -171,7 +162,6 @@ class Trial:
                 if answer.status != 503:
                     return answer.status, text
             await self.go_on()
-        raise StuckError("no operator takes a worker's report")
 
     # How it goes on
 
