@@ -11,7 +11,7 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -32,6 +32,10 @@ _MAX_ANSWER: Final = 256 << 20
 """Above what the bounded texts of one page can come to."""
 _PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR")
 """Environment that an extraction process gets: nothing that leads to a credential."""
+
+
+Options = dict[str, Any]
+"""What to take from a page, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Extractors:
     """
 
     def __init__(self, options: ExtractOptions, *, limit: int, seconds: float, memory: int) -> None:
-        self._options = options.model_dump(mode="json", by_alias=True)
+        self._options = _wire(options)
         self._starting = asyncio.Lock()
         self._turns = asyncio.Semaphore(limit)
         self._seconds = seconds
@@ -69,13 +73,13 @@ class Extractors:
             with contextlib.suppress(PageError):  # the first page will meet it again, and tell
                 self._idle.append(await self._take())
 
-    async def extract(self, source: Source) -> Extracted:
-        """Take from a page what the job asks for.
+    async def extract(self, source: Source, options: ExtractOptions | None = None) -> Extracted:
+        """Take from a page what the job asks for, or what these options say.
 
         Raises:
             PageError: ExtractionTimeout, ExtractionFailed, SelectorRequired.
         """
-        return await self._read(source, Extracted)
+        return await self._read(source, Extracted, self._options if options is None else _wire(options))
 
     async def sitemap(self, url: str, body: bytes) -> SitemapLinks:
         """Return what a sitemap lists.
@@ -83,15 +87,15 @@ class Extractors:
         Raises:
             PageError: ExtractionTimeout, ExtractionFailed.
         """
-        return await self._read(Source(url, "", Kind.SITEMAP, body), SitemapLinks)
+        return await self._read(Source(url, "", Kind.SITEMAP, body), SitemapLinks, self._options)
 
-    async def _read(self, source: Source, model: type[_M]) -> _M:
+    async def _read(self, source: Source, model: type[_M], options: Options) -> _M:
         async with self._turns:
             process = await self._take()
             healthy = False
             try:
                 async with asyncio.timeout(self._seconds):
-                    answer = await self._ask(process, source)
+                    answer = await self._ask(process, source, options)
                 healthy = True
             except TimeoutError:
                 raise PageError("ExtractionTimeout", f"not read within {self._seconds:g} s") from None
@@ -139,9 +143,9 @@ class Extractors:
                 self._kill(process)
         return process
 
-    async def _ask(self, process: Process, source: Source) -> bytes:
+    async def _ask(self, process: Process, source: Source, options: Options) -> bytes:
         head = json.dumps(
-            {"url": source.url, "contentType": source.content_type, "kind": source.kind, "options": self._options}
+            {"url": source.url, "contentType": source.content_type, "kind": source.kind, "options": options}
         ).encode()
         assert process.stdin is not None  # noqa: S101 (it was started with a pipe)
         process.stdin.writelines((HEADER.pack(len(head), len(source.body)), head, source.body))
@@ -153,6 +157,10 @@ class Extractors:
         process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+
+
+def _wire(options: ExtractOptions) -> Options:
+    return options.model_dump(mode="json", by_alias=True)
 
 
 async def _ending(process: Process) -> str:
