@@ -90,7 +90,7 @@ def test_only_failures_worth_another_try_are_pending_again(tmp_path: Path, *, mo
         again = other if move else same
         assert [visit.url for visit, done in again.visits() if not done] == urls[2:]
         assert [record["url"] for record in again.records()] == urls[:2]
-        assert [error and error.code for _, error in again.counted()] == [None, "HTTP_503"]
+        assert [error and error.code for _, error, _ in again.counted()] == [None, "HTTP_503"]
 
 
 def test_a_second_try_that_went_well_is_what_the_next_disk_hears_of(tmp_path: Path) -> None:
