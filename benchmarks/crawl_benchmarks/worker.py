@@ -125,32 +125,34 @@ async def crawl(side: Side, site: DocSite, start: str, pages: int, cores: list[i
             stderr=asyncio.subprocess.PIPE,
             preexec_fn=lambda: os.sched_setaffinity(0, cores[: side.cores]),
         )
-        sampled = asyncio.create_task(_peak(process.pid))
+        peak = Peak(process.pid)
+        sampling = asyncio.create_task(peak.watch())
         async with asyncio.timeout(_TIMEOUT):
             _, errors = await process.communicate()
         ended = time.monotonic()
-        sampled.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sampled
+        sampling.cancel()
     if process.returncode or site.first is None:
         raise RuntimeError(f"{side.title} failed: {errors.decode()[-2000:]}")
-    return Crawl(side, site.pages, ended - site.first, _PEAKS.pop(process.pid, 0) / 1e6)
+    return Crawl(side, site.pages, ended - site.first, peak.most / 1e6)
 
 
-_PEAKS: Final[dict[int, int]] = {}
+class Peak:
+    """The most bytes that a process and its children hold together."""
 
+    def __init__(self, pid: int) -> None:
+        self.most = 0
+        self._root = psutil.Process(pid)
 
-async def _peak(pid: int) -> None:
-    """Note the most that a process and its children hold together, until cancelled."""
-    root = psutil.Process(pid)
-    while True:
-        held = 0
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for each in (root, *root.children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    held += each.memory_info().rss
-        _PEAKS[pid] = max(_PEAKS.get(pid, 0), held)
-        await asyncio.sleep(_SAMPLE_SECONDS)
+    async def watch(self) -> None:
+        """Look until cancelled."""
+        while True:
+            held = 0
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for each in (self._root, *self._root.children(recursive=True)):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        held += each.memory_info().rss
+            self.most = max(self.most, held)
+            await asyncio.sleep(_SAMPLE_SECONDS)
 
 
 async def measure(*, pages: int, repeats: int, idiomatic_pages: int) -> list[Crawl]:
@@ -183,6 +185,7 @@ async def measure(*, pages: int, repeats: int, idiomatic_pages: int) -> list[Cra
     await one(usual, idiomatic_pages)
     server.close()
     await runner.cleanup()
+    os.sched_setaffinity(0, cores)
     return crawls
 
 

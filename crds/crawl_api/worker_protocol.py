@@ -45,7 +45,7 @@ def results_path(job_uid: str, attempt: int) -> str:
 def journal_path(job_uid: str, attempt: int) -> str:
     """GET what the attempts before have saved of their state: 200 with their segments in order, 204 if there are none.
 
-    PUT a segment (gzip) under `<path>/<number>`; 204 once it is durable. Numbers begin at 0.
+    PUT a segment (zstd) under `<path>/<number>`; 204 once it is durable. Numbers begin at 0.
     """
     return f"/v1/attempts/{job_uid}/{attempt}/journal"
 

@@ -1,7 +1,6 @@
 """A stand-in of the operator's worker endpoint: a real server that keeps what it gets and fails as it is told."""
 
 import asyncio
-import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import zstandard
 from aiohttp import web
 
 from crawl_api.worker_protocol import Outcome, ProgressReport, StoredResult
@@ -73,7 +73,7 @@ class StandIn:
             return self._keep_results(await request.read())
         if what == "journal":
             attempt, _, number = request.path.split("/")[4:7]
-            self.segments[f"{attempt}/{number}"] = gzip.decompress(await request.read())
+            self.segments[f"{attempt}/{number}"] = decompressed(await request.read())
         if what in {"cache", "cleaning"}:
             return await self._upkeep(what, request)
         if what == "outcome":
@@ -85,7 +85,7 @@ class StandIn:
             self.cuts -= 1
             return await self._cut(request)
         segments = self._before(int(request.path.split("/")[4]))
-        return web.Response(body=b"".join(map(gzip.compress, segments))) if segments else web.Response(status=204)
+        return web.Response(body=b"".join(map(zstandard.compress, segments))) if segments else web.Response(status=204)
 
     async def _upkeep(self, what: str, request: web.Request) -> web.Response:
         if what == "cleaning":
@@ -114,13 +114,18 @@ class StandIn:
         return web.json_response(stored.model_dump(mode="json", by_alias=True), status=201)
 
     async def _cut(self, request: web.Request) -> web.StreamResponse:
-        body = gzip.compress(self.earlier or b"")
+        body = zstandard.compress(self.earlier or b"")
         response = web.StreamResponse(headers={"Content-Length": str(len(body))})
         await response.prepare(request)
         await response.write(body[: len(body) // 2])
         assert request.transport is not None
         request.transport.abort()
         return response
+
+
+def decompressed(content: bytes) -> bytes:
+    with zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True) as reader:
+        return reader.read()
 
 
 @asynccontextmanager

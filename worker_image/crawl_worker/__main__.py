@@ -54,7 +54,7 @@ and, where the defaults do not do:
   CRAWL_STORE_CREDENTIALS         folder with the options of the job's store, a file each (none)
   CRAWL_EXTRACT_TIMEOUT_SECONDS   time limit of reading one page (20)
   CRAWL_EXTRACT_MEMORY_BYTES      memory of one extraction process (1 GiB)
-  CRAWL_EXTRACT_PROCESSES         extraction processes at most (2)
+  CRAWL_EXTRACT_PROCESSES         extraction processes at most, and no more than cores (2)
   CRAWL_GRACE_SECONDS             from SIGTERM until all must be handed over (22)
   CRAWL_MEMORY_LIMIT_BYTES        the crawl stops at 85 % of it (0: of the container's limit)
   CRAWL_CHECKPOINT_SECONDS        how long a result may be on this disk alone (10)

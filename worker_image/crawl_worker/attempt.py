@@ -6,10 +6,9 @@ limit ends the trying, and the grace period after a stop signal shortens both.
 
 import asyncio
 import contextlib
-import gzip
+import io
 import logging
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -259,9 +258,12 @@ def _invalid(error: InvalidJobError | SecretError) -> AttemptFailure:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of concatenated gzip members; what is cut off ends them."""
-    with gzip.open(path, "rb") as file, contextlib.suppress(EOFError, OSError, zlib.error):
-        yield from file
+    """Yield the lines of concatenated zstd frames; what is cut off ends them."""
+    import zstandard  # noqa: PLC0415 (needed by later attempts only)
+
+    with path.open("rb") as file, contextlib.suppress(OSError, zstandard.ZstdError):
+        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        yield from io.BufferedReader(reader)
 
 
 def crash(error: BaseException) -> AttemptFailure:

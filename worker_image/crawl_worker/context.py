@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ async def crawl_context(
     )
     extractors = Extractors(
         extract_options(job),
-        limit=settings.extract_processes,
+        limit=min(settings.extract_processes, len(os.sched_getaffinity(0))),  # more of them only cost their start
         seconds=settings.extract_timeout_seconds,
         memory=settings.extract_memory_bytes,
     )

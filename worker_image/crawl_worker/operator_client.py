@@ -37,7 +37,7 @@ from crawl_worker.store import StoreUnavailableError
 _LOG: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-EARLIER_FILE: Final = "earlier.jsonl.gz"
+EARLIER_FILE: Final = "earlier.jsonl.zst"
 
 _PROGRESS_SECONDS: Final = 5.0
 _ONCE_SECONDS: Final = 10.0
@@ -101,7 +101,7 @@ class OperatorClient:
         """Fetch the segments of earlier attempts into a file, trying until it works or the caller's time is up.
 
         Returns:
-            The file, of gzipped JSON Lines; None if there are none.
+            The file, of JSON Lines in zstd frames; None if there are none.
 
         Raises:
             RejectedError: another try would be answered the same.
@@ -130,7 +130,7 @@ class OperatorClient:
         """
 
         async def put() -> None:
-            await self._send("PUT", f"{self._journal}/{number}", content, _GZIP)
+            await self._send("PUT", f"{self._journal}/{number}", content, _ZSTD)
 
         await self._persist(put, "checkpoint")
 
@@ -256,7 +256,7 @@ def _check(status: int, text: str) -> None:
 
 _CHUNK_BYTES: Final = 256 << 10
 _BYTES: Final = "application/octet-stream"
-_GZIP: Final = "application/gzip"
+_ZSTD: Final = "application/zstd"
 _JSON: Final = "application/json"
 _JSON_LINES: Final = "application/x-ndjson"
 

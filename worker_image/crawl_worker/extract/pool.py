@@ -13,12 +13,12 @@ from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from crawl_api.options import ExtractOptions
 from crawl_worker.errors import PageError
 from crawl_worker.extract.pages import Kind
-from crawl_worker.extract.process import HEADER, LENGTH, READY
+from crawl_worker.extract.process import EXTRACTED, HEADER, LENGTH, READY
 from crawl_worker.extract.sitemaps import SitemapLinks
 from crawl_worker.records import Extracted
 
@@ -26,6 +26,8 @@ _M = TypeVar("_M", bound=BaseModel)
 
 _CODES: Final = frozenset({"SelectorRequired", "PdfEncrypted", "PdfBroken"})
 """Errors that a parser may report by name."""
+_PIPE_BYTES: Final = 1 << 20
+"""Room for a page, so that neither side waits in the middle of most."""
 _START_SECONDS: Final = 60.0
 _END_SECONDS: Final = 2.0
 _MAX_ANSWER: Final = 256 << 20
@@ -127,6 +129,8 @@ class Extractors:
                 *("-m", "crawl_worker.extract.process", str(os.getpid()), str(self._memory)),
                 stdin=PIPE,
                 stdout=PIPE,
+                limit=_PIPE_BYTES,
+                pipesize=_PIPE_BYTES,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             )
         except OSError as error:
@@ -183,10 +187,10 @@ async def _receive(process: Process) -> bytes:
 def _parse(answer: bytes, model: type[_M]) -> _M:
     """Read the answer as what a compromised parser might have written: only what the model knows gets through."""
     try:
-        document = json.loads(answer)
-        if error := document.get("error"):
-            code = error["code"] if error["code"] in _CODES else "ExtractionFailed"
-            raise PageError(code, str(error["message"]))
-        return model.model_validate(document["extracted"])
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        if answer[:1] == EXTRACTED:
+            return model.model_validate_json(answer[1:])
+        error = json.loads(answer[1:])
+        code = error["code"] if error["code"] in _CODES else "ExtractionFailed"
+        raise PageError(code, str(error["message"]))
+    except (ValueError, KeyError, TypeError):
         raise PageError("ExtractionFailed", "the process that read it answered nonsense") from None
