@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test faults bench-reconcile bench-schedule bench-test e2e kind check fix generate \
+.PHONY: help setup build demo demo-down test faults bench-reconcile bench-schedule bench-worker bench-test e2e kind check fix generate \
   lock clean
 
 help: ## List the commands
@@ -50,6 +50,10 @@ bench-reconcile: build ## Measure the operator beside plain batch Jobs (ARGS=--q
 
 bench-schedule: build ## Measure how late runs of schedules are, beside CronJobs (ARGS=--quick for three minutes instead of fifteen)
 	@$(BIN)/python -m crawl_benchmarks.schedules $(ARGS)
+
+bench-worker: export PYTHONPATH := examples:tests
+bench-worker: $(INSTALLED) ## Measure the worker beside Scrapy spiders on a documentation tree (ARGS=--quick for seconds instead of minutes)
+	@$(BIN)/python -m crawl_benchmarks.worker $(ARGS)
 
 bench-test: build ## Test that the benchmarks work
 	@$(BIN)/python -m pytest -m benchmarks

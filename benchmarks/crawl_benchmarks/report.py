@@ -37,9 +37,9 @@ class Report:
         parts = [machine(), *(_rates(_by_side(runs)) for runs in (self.runs, self.bulk) if runs)]
         if self.idle:
             rows = [[each.side.title, _ms(each.created), _ms(each.finished)] for each in self.idle]
-            parts.append(_table(["idle, p50 / p99 ms", "apply → pod created", "pod finished → status finished"], rows))
+            parts.append(table(["idle, p50 / p99 ms", "apply → pod created", "pod finished → status finished"], rows))
         if single := self._single():
-            parts.append(_table(["one operator", ""], single))
+            parts.append(table(["one operator", ""], single))
         return "\n\n".join(parts)
 
     def line(self) -> str:
@@ -130,10 +130,11 @@ def _rates(sides: Sides) -> str:
     rows.append(["ratio to batch Jobs", *(f"{_median(runs, _cpu) / plain:.2f}" for runs in sides.values())])
     row("API requests per job, all clients", lambda run: run.requests)
     row("operator's writes per job", lambda run: run.writes, 2)
-    return _table(heading, rows)
+    return table(heading, rows)
 
 
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [heading, ["---", *("---:" for _ in heading[1:])], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from crawl_api.base import SpecModel, Time
-from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, PdfCrawl, SingleCrawl, SiteCrawl
+from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, MaintenanceRun, PdfCrawl, SingleCrawl, SiteCrawl
 from crawl_api.names import MAX_JOB_NAME
 from crawl_api.options import ExtractOptions, FetchOptions
 from crawl_api.output import OutputOptions
@@ -86,6 +86,8 @@ class CrawlJobSpec(SpecModel):
     """For type Site."""
     pdf: PdfCrawl | None = None
     """For type Pdf."""
+    maintenance: MaintenanceRun | None = None
+    """For type Maintenance."""
     custom: CustomCrawl | None = None
     """For type Custom."""
     display_name: Annotated[str, StringConstraints(max_length=253)] = ""

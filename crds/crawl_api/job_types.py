@@ -35,6 +35,7 @@ class JobType(StrEnum):
     BATCH = "Batch"
     SITE = "Site"
     PDF = "Pdf"
+    MAINTENANCE = "Maintenance"
     CUSTOM = "Custom"
 
 
@@ -111,10 +112,22 @@ class SiteCrawl(SpecModel):
     """Query parameters that make no other page, beside the usual ones of sessions and campaigns: they are cut off."""
 
 
+Parameters = Annotated[dict[str, Any], Field(max_length=64)]
+
+
+class MaintenanceRun(SpecModel):
+    """Look after what crawls leave behind, or see whether all that they need is there. Nothing is crawled."""
+
+    task: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
+    """cache_cleanup, result_cleanup, health_check, or list_processors; another one fails the job, naming these."""
+    parameters: Parameters = {}
+    """What it is told, by its own schema."""
+
+
 class CustomCrawl(SpecModel):
     """Run a processor that the worker's image brings."""
 
     processor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=63)]
-    """Its name; `python -m crawl_worker --catalogue` in that image lists them, `scrapy` among them."""
-    parameters: Annotated[dict[str, Any], Field(max_length=64)] = {}
+    """Its name; the Maintenance task list_processors tells those of an image, `scrapy` among them."""
+    parameters: Parameters = {}
     """What it is told, by its own schema."""

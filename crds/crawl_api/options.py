@@ -15,6 +15,26 @@ class TextEngine(StrEnum):
     ACCURATE = "Accurate"
 
 
+class CacheMode(StrEnum):
+    """What answers that crawls of the namespace have kept are used for."""
+
+    NONE = "None"
+    READ = "Read"
+    WRITE = "Write"
+    READ_WRITE = "ReadWrite"
+    READ_THROUGH = "ReadThrough"
+
+    @property
+    def reads(self) -> bool:
+        """Whether what is kept is used."""
+        return self in {CacheMode.READ, CacheMode.READ_WRITE, CacheMode.READ_THROUGH}
+
+    @property
+    def writes(self) -> bool:
+        """Whether what is fetched is kept."""
+        return self in {CacheMode.WRITE, CacheMode.READ_WRITE, CacheMode.READ_THROUGH}
+
+
 class HeadersSource(SpecModel):
     """Where request headers come from."""
 
@@ -45,18 +65,32 @@ class FetchOptions(SpecModel):
     """Size limit of one page, after decompression. A larger one is an error of that page."""
     max_total_bytes: Annotated[int, Field(ge=1, le=1 << 40)] | None = None
     """Bytes of page bodies that the job may receive in all; the page that reaches it is the last. Unset: no limit."""
+    cache_mode: CacheMode = CacheMode.NONE
+    """Whether answers are taken from the cache of the namespace (`Read`), kept there (`Write`), or both (`ReadWrite`,
+    for which `ReadThrough` is another word). It lies in the store of the results. Requests with headers of a Secret
+    pass it by."""
+    cache_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = 3600
+    """How old an answer may be that is used without asking the site. An older one is used if the site says that it
+    still holds (ETag, Last-Modified). What a site forbids to keep is not kept."""
+
+
+_ONE_LANGUAGE = "exactly one of css, xpath and jsonpath must be set"
 
 
 class Selector(SpecModel):
-    """One named value to take from each page, by CSS or by XPath."""
+    """One named value to take from each page, by CSS, XPath or JSONPath."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": "has(self.css) != has(self.xpath)",
-                    "message": "exactly one of css and xpath must be set",
-                }
+                    "rule": "[has(self.css), has(self.xpath), has(self.jsonpath)].filter(each, each).size() == 1",
+                    "message": _ONE_LANGUAGE,
+                },
+                {
+                    "rule": "!has(self.jsonpath) || !has(self.attribute)",
+                    "message": "attribute is for css and xpath",
+                },
             ]
         }
     )
@@ -67,6 +101,8 @@ class Selector(SpecModel):
     """A CSS selector."""
     xpath: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
     """An XPath 1.0 expression."""
+    jsonpath: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    """A JSONPath expression (RFC 9535) over a JSON document; over a page, it sees the list of its JSON-LD documents."""
     attribute: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
     """Take this attribute instead of the element's text."""
     many: bool = False
@@ -76,8 +112,10 @@ class Selector(SpecModel):
 
     @model_validator(mode="after")
     def _one_language(self) -> Self:
-        if (self.css is None) == (self.xpath is None):
-            raise ValueError("exactly one of css and xpath must be set")
+        if (self.css, self.xpath, self.jsonpath).count(None) != 2:
+            raise ValueError(_ONE_LANGUAGE)
+        if self.jsonpath is not None and self.attribute is not None:
+            raise ValueError("attribute is for css and xpath")
         return self
 
 
@@ -93,7 +131,13 @@ class ExtractOptions(SpecModel):
     links: bool = False
     """Absolute URLs of the page's links, each once."""
     metadata: bool = True
-    """Description, language, canonical URL and the meta tags."""
+    """Description, language, canonical URL, authors, dates and the meta tags."""
+    tables: bool = False
+    """The page's tables as rows of cells."""
+    json_ld: bool = False
+    """The JSON-LD documents that the page carries."""
+    images: bool = False
+    """Absolute URLs of the page's images, with their alternative texts."""
     selectors: Annotated[
         tuple[Selector, ...],
         Field(

@@ -133,6 +133,8 @@ class Progress(ApiModel):
     """Pages fetched and extracted."""
     failed: Count = 0
     """Pages given up, each named in `errors` or in the result."""
+    from_cache: Count = 0
+    """Pages whose answer was taken from the cache."""
     bytes: Count = 0
     """Bytes of page bodies received."""
 
@@ -247,7 +249,8 @@ class CrawlJobStatus(ApiModel):
     """Outcome and data of the last attempt."""
     result_url: Annotated[str, StringConstraints(max_length=500), Field(alias="resultURL")] = ""
     """Where the whole result is stored."""
-
+    parameters: Annotated[dict[str, Any], Field(max_length=64)] = {}
+    """What the task or processor is told, its defaults included; empty where they are too large to stand here."""
     history: Annotated[tuple[Move, ...], Field(max_length=MAX_HISTORY)] = ()
     """Changes of phase, oldest first, the latest 50."""
 

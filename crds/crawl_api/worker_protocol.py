@@ -5,12 +5,14 @@ operator over HTTP. The outcome is left in two places: a full document beside th
 container's termination message, where it survives whatever happens to either side.
 """
 
+import json
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from crawl_api.base import ApiModel, Count, LongText, ShortText
-from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, PdfCrawl, SingleCrawl, SiteCrawl
+from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, MaintenanceRun, PdfCrawl, SingleCrawl, SiteCrawl
 from crawl_api.options import ExtractOptions, FetchOptions
 from crawl_api.output import OutputOptions
 from crawl_api.status import MAX_ERRORS, Cause, JobError, Reason
@@ -21,6 +23,11 @@ MAX_TERMINATION_MESSAGE: Final = 4096
 MAX_PROGRESS_BYTES: Final = 64 << 10
 MAX_OUTCOME_BYTES: Final = 512 << 10
 MAX_SEGMENT_BYTES: Final = 64 << 20
+
+MAX_PARAMETERS: Final = 64
+MAX_PARAMETERS_BYTES: Final = 16 << 10
+MAX_CACHED_BYTES: Final = 16 << 20
+"""A larger answer is not cached."""
 
 OUTCOME_FILE: Final = "outcome.json"
 
@@ -38,7 +45,7 @@ def results_path(job_uid: str, attempt: int) -> str:
 def journal_path(job_uid: str, attempt: int) -> str:
     """GET what the attempts before have saved of their state: 200 with their segments in order, 204 if there are none.
 
-    PUT a segment (gzip) under `<path>/<number>`; 204 once it is durable. Numbers begin at 0.
+    PUT a segment (zstd) under `<path>/<number>`; 204 once it is durable. Numbers begin at 0.
     """
     return f"/v1/attempts/{job_uid}/{attempt}/journal"
 
@@ -46,6 +53,49 @@ def journal_path(job_uid: str, attempt: int) -> str:
 def outcome_path(job_uid: str, attempt: int) -> str:
     """PUT the `Outcome` here; 204 once it is durable."""
     return f"/v1/attempts/{job_uid}/{attempt}/outcome"
+
+
+def cache_path(job_uid: str, attempt: int, key: str) -> str:
+    """GET what the job's namespace has cached under a key (64 hexadecimal digits): 200, or 404. PUT it: 204."""
+    return f"/v1/attempts/{job_uid}/{attempt}/cache/{key}"
+
+
+def cleaning_path(job_uid: str, attempt: int) -> str:
+    """POST a `Cleaning` here, for jobs of type Maintenance: 200 with a `Cleaned`."""
+    return f"/v1/attempts/{job_uid}/{attempt}/cleaning"
+
+
+class Leftover(StrEnum):
+    """What piles up in a store."""
+
+    CACHE = "cache"
+    RESULTS = "results"
+
+
+class Cleaning(ApiModel):
+    """What to remove of a namespace."""
+
+    what: Leftover
+    older_than_seconds: Count
+    """What is younger stays. For results: of jobs that are gone; those of others go by `spec.ttl`."""
+
+
+class Cleaned(ApiModel):
+    """What was removed."""
+
+    removed: Count
+    bytes: Count
+
+
+def _small(value: object) -> object:
+    """Leave out what a status cannot hold: it must never be the reason why a status cannot be stored."""
+    if isinstance(value, dict) and len(value) <= MAX_PARAMETERS and len(json.dumps(value)) <= MAX_PARAMETERS_BYTES:
+        return value
+    return {}
+
+
+ToldParameters = Annotated[dict[str, Any], BeforeValidator(_small)]
+"""What a task or processor is told, its defaults included; empty where that is more than a status holds."""
 
 
 class Assignment(ApiModel):
@@ -60,6 +110,7 @@ class Assignment(ApiModel):
     batch: BatchCrawl | None = None
     site: SiteCrawl | None = None
     pdf: PdfCrawl | None = None
+    maintenance: MaintenanceRun | None = None
     custom: CustomCrawl | None = None
     fetch: FetchOptions = FetchOptions()
     """As the user asked; `maxConcurrency` caps it."""
@@ -93,9 +144,12 @@ class ProgressReport(ApiModel):
     succeeded: Count
     failed: Count
     bytes: Count = 0
+    from_cache: Count = 0
+    """Pages among those that succeeded whose answer was taken from the cache."""
     errors: Annotated[tuple[JobError, ...], Field(max_length=MAX_ERRORS)] = ()
     """The first errors, oldest first."""
     error_count: Count = 0
+    parameters: ToldParameters = {}
 
 
 class StoredResult(ApiModel):
@@ -121,8 +175,11 @@ class Outcome(ApiModel):
     succeeded: Count
     failed: Count
     bytes: Count = 0
+    from_cache: Count = 0
     errors: Annotated[tuple[JobError, ...], Field(max_length=MAX_ERRORS)] = ()
     error_count: Count = 0
+    parameters: ToldParameters = {}
+    """Never in the termination message."""
     retryable: Count = 0
     """How many of the failed pages another attempt could bring."""
     retry_after_seconds: Count = 0
@@ -135,7 +192,7 @@ class Outcome(ApiModel):
 
     def termination_message(self) -> str:
         """Render the outcome into what Kubernetes keeps: without data, with as many errors and words as fit."""
-        short = self.model_copy(update={"data": None})
+        short = self.model_copy(update={"data": None, "parameters": {}})
         while True:
             text = short.model_dump_json(by_alias=True, exclude_defaults=True)
             if len(text.encode()) <= MAX_TERMINATION_MESSAGE:

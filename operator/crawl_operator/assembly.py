@@ -10,6 +10,7 @@ from crawl_operator.gauges import expose
 from crawl_operator.health import HealthApi
 from crawl_operator.kube import SCHEDULES, Kube
 from crawl_operator.metrics import Metrics
+from crawl_operator.page_cache import PageCache
 from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler, utc_now
 from crawl_operator.results import ResultStore
@@ -17,7 +18,7 @@ from crawl_operator.settings import Settings
 from crawl_operator.store import Key, Store
 from crawl_operator.tokens import TokenVerifier
 from crawl_operator.watch_guard import KINDS, WatchGuard
-from crawl_operator.worker_api import WorkerApi
+from crawl_operator.worker_api import Keeping, WorkerApi
 
 
 class Assembly:
@@ -53,6 +54,7 @@ class Assembly:
             max_bytes=settings.results.max_bytes,
             inline_limit=settings.results.inline_limit_bytes,
         )
+        cache = PageCache(settings.results.folder, settings.results.cache_bytes)
         kinds = [kind for kind in KINDS if kind is not SCHEDULES or settings.scheduler.enabled]
         self.guard = WatchGuard(
             self.store, kube, settings.namespaces, settings.reconcile.relist_seconds, metrics, kinds
@@ -63,7 +65,7 @@ class Assembly:
             return "" if forwarder is not None and forwarder.url else standby()
 
         self.probes = HealthApi(self.guard, self.queue, metrics, closed).application()
-        worker_api = WorkerApi(self.store, TokenVerifier(kube.read), results, metrics, standby)
+        worker_api = WorkerApi(self.store, TokenVerifier(kube.read), Keeping(results, cache), metrics, standby)
         self.reports = worker_api.application(*([forwarder.middleware] if forwarder is not None else []))
         expose(metrics, self.store, self.queue, self.guard, standby)
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final
@@ -96,6 +97,15 @@ class ResultStore:
         folders = (self._stored(key, uid, pod, _SEGMENT).parent for pod in pods)
         return [path for folder in folders for path in sorted(folder.glob(f"{_SEGMENT}*"))]
 
+    async def remove_old(self, key: JobKey, uid: str, older_than: float) -> int | None:
+        """Remove all that a job has stored if its newest file is older, in seconds; return the bytes that it was."""
+        folder = self._folder / key.namespace / key.name / uid
+        age, size = await asyncio.to_thread(_age_and_size, folder)
+        if age < older_than:
+            return None
+        await self.remove(key, uid)
+        return size
+
     async def remove(self, key: JobKey, uid: str) -> None:
         """Remove all that workers of a job have stored; nothing to remove is no error.
 
@@ -138,6 +148,12 @@ class ResultStore:
 
 def _path(key: JobKey, uid: str, pod: str, file: str) -> str:
     return f"{key.namespace}/{key.name}/{uid}/{pod}/{file}"
+
+
+def _age_and_size(folder: Path) -> tuple[float, int]:
+    told = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    newest = max((each.st_mtime for each in told), default=0.0)
+    return time.time() - newest, sum(each.st_size for each in told)
 
 
 def _read_bounded(path: Path) -> str:

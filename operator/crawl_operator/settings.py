@@ -112,6 +112,8 @@ class Results(_Group):
     """Largest result that also stands in the job's status."""
     max_bytes: Annotated[int, Field(ge=1)] = 1 << 30
     """Largest result that one attempt may store."""
+    cache_bytes: Annotated[int, Field(ge=0)] = 256 << 20
+    """Of pages that jobs with a `fetch.cacheMode` have cached, in each namespace; the oldest make room."""
 
 
 class Limits(_Group):

@@ -7,6 +7,7 @@ concern that job and that attempt.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -14,13 +15,20 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
 
+from crawl_api.job_types import JobType
 from crawl_api.output import OutputOptions
 from crawl_api.worker_protocol import (
+    MAX_CACHED_BYTES,
     MAX_OUTCOME_BYTES,
     MAX_PROGRESS_BYTES,
     MAX_SEGMENT_BYTES,
+    Cleaned,
+    Cleaning,
+    Leftover,
     Outcome,
     ProgressReport,
+    cache_path,
+    cleaning_path,
     journal_path,
     outcome_path,
     progress_path,
@@ -29,6 +37,7 @@ from crawl_api.worker_protocol import (
 from crawl_operator.decide.model import Job, WorkerPod
 from crawl_operator.kube import KubeError
 from crawl_operator.metrics import Metrics
+from crawl_operator.page_cache import PageCache
 from crawl_operator.results import ResultStore, StoreFullError, TooLargeError
 from crawl_operator.store import Store
 from crawl_operator.tokens import TokenRefusedError, TokenVerifier
@@ -44,6 +53,14 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Handler = Callable[[web.Request, Job, WorkerPod], Awaitable[web.StreamResponse]]
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """Where what workers bring is kept."""
+
+    results: ResultStore
+    cache: PageCache
+
+
 class WorkerApi:
     """Serves what `crawl_api.worker_protocol` describes.
 
@@ -55,13 +72,13 @@ class WorkerApi:
         self,
         store: Store,
         verifier: TokenVerifier,
-        results: ResultStore,
+        keeping: Keeping,
         metrics: Metrics | None = None,
         standby: Callable[[], str] = str,
     ) -> None:
         self._store = store
         self._verifier = verifier
-        self._results = results
+        self._keeping = keeping
         self._metrics = metrics or Metrics()
         self._standby = standby
 
@@ -76,6 +93,9 @@ class WorkerApi:
             ("journal", "PUT", _segment_path, self._save_segment),
             ("results", "PUT", results_path, self._save_results),
             ("outcome", "PUT", outcome_path, self._save_outcome),
+            ("cached", "GET", _cached_path, self._cached),
+            ("cache", "PUT", _cached_path, self._keep_cached),
+            ("cleaning", "POST", cleaning_path, self._clean),
         ):
             # The paths are made by the functions that workers use; the attempt is a number there, a pattern here.
             route = path(job_uid, 0).replace("/0/", f"/{attempt}/")
@@ -146,7 +166,7 @@ class WorkerApi:
         """Hand out what earlier attempts of this run have saved, oldest first."""
         first, last = job.status.requeued_after, pod.attempt
         workers = [each.worker for each in job.status.attempts if first < each.number < last]
-        segments = self._results.journal(job.key, job.uid, workers)
+        segments = self._keeping.results.journal(job.key, job.uid, workers)
         if not segments:
             return web.Response(status=204)
         response = web.StreamResponse(headers={"Content-Length": str(sum(path.stat().st_size for path in segments))})
@@ -158,18 +178,51 @@ class WorkerApi:
 
     async def _save_segment(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
         number = int(request.match_info["number"])
-        await self._results.save_segment(job.key, job.uid, pod.name, number, await request.read())
+        await self._keeping.results.save_segment(job.key, job.uid, pod.name, number, await request.read())
         return web.Response(status=204)
 
     async def _save_results(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
         output = OutputOptions.model_validate(job.spec.get("output", {}))
-        stored = await self._results.save_results(job.key, job.uid, pod.name, _chunks(request), output.file_name)
+        stored = await self._keeping.results.save_results(
+            job.key, job.uid, pod.name, _chunks(request), output.file_name
+        )
         return web.json_response(text=stored.model_dump_json(by_alias=True), status=201)
 
     async def _save_outcome(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
         outcome = await _read(request, Outcome, MAX_OUTCOME_BYTES)
-        await self._results.save_outcome(job.key, job.uid, pod.name, outcome)
+        await self._keeping.results.save_outcome(job.key, job.uid, pod.name, outcome)
         return web.Response(status=204)
+
+    async def _cached(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
+        content = await self._keeping.cache.get(job.key.namespace, request.match_info["key"])
+        return web.Response(status=404) if content is None else web.Response(body=content)
+
+    async def _keep_cached(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
+        content = await request.read()
+        if len(content) > MAX_CACHED_BYTES:
+            raise web.HTTPRequestEntityTooLarge(max_size=MAX_CACHED_BYTES, actual_size=len(content))
+        await self._keeping.cache.put(job.key.namespace, request.match_info["key"], content)
+        return web.Response(status=204)
+
+    async def _clean(self, request: web.Request, job: Job, pod: WorkerPod) -> web.Response:
+        if job.spec.get("type") != JobType.MAINTENANCE:
+            raise web.HTTPForbidden(text="only a Maintenance job may clean up")
+        wanted = await _read(request, Cleaning, MAX_PROGRESS_BYTES)
+        if wanted.what is Leftover.CACHE:
+            cleaned = await self._keeping.cache.clean(job.key.namespace, wanted.older_than_seconds)
+        else:
+            cleaned = await self._clean_results(job.key.namespace, wanted.older_than_seconds)
+        return web.json_response(text=cleaned.model_dump_json(by_alias=True))
+
+    async def _clean_results(self, namespace: str, older_than: float) -> Cleaned:
+        """Remove what jobs have stored that are gone."""
+        sizes = []
+        for key, uid in await asyncio.to_thread(self._keeping.results.owners):
+            known = self._store.job(key)
+            if key.namespace == namespace and (known is None or known.uid != uid):
+                sizes.append(await self._keeping.results.remove_old(key, uid, older_than))
+        removed = [size for size in sizes if size is not None]
+        return Cleaned(removed=len(removed), bytes=sum(removed))
 
 
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
@@ -179,6 +232,10 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
 
 def _segment_path(job_uid: str, attempt: int) -> str:
     return journal_path(job_uid, attempt) + "/{number:[0-9]{1,6}}"
+
+
+def _cached_path(job_uid: str, attempt: int) -> str:
+    return cache_path(job_uid, attempt, "{key:[0-9a-f]{64}}")
 
 
 async def _pieces(path: Path) -> AsyncIterator[bytes]:

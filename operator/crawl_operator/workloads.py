@@ -124,6 +124,7 @@ def _assignment(job: Job, spec: CrawlJobSpec, attempt: int, settings: Settings) 
         batch=spec.batch,
         site=spec.site,
         pdf=spec.pdf,
+        maintenance=spec.maintenance,
         custom=spec.custom,
         fetch=spec.fetch,
         extract=spec.extract,

@@ -117,9 +117,9 @@ def test_the_union_is_explained_in_the_words_of_the_api_server(spec: dict[str, A
     assert union_message(wrong) in {rule["message"] for rule in rules}
 
 
-@pytest.mark.parametrize("both", [{}, {"css": "a", "xpath": "//a"}])
+@pytest.mark.parametrize("both", [{}, {"css": "a", "xpath": "//a"}, {"css": "a", "jsonpath": "$.a"}])
 def test_a_selector_has_one_language(both: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match="exactly one of css and xpath must be set"):
+    with pytest.raises(ValidationError, match="exactly one of css, xpath and jsonpath must be set"):
         Selector(name="x", **both)
 
 

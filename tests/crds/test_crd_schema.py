@@ -96,11 +96,14 @@ def test_every_map_is_bounded() -> None:
     maps = [(path, node) for path, node in EVERY if "additionalProperties" in node]
     template = [".spec.jobTemplate.metadata.labels", ".spec.jobTemplate.metadata.annotations"]
     assert [path for path, _ in maps] == [
+        ".spec.maintenance.parameters",
         ".spec.custom.parameters",
         ".spec.worker.nodeSelector",
         ".spec.metadata",
         ".status.errors[].details",
+        ".status.parameters",
         *template,
+        f"{JOB}.maintenance.parameters",
         f"{JOB}.custom.parameters",
         f"{JOB}.worker.nodeSelector",
         f"{JOB}.metadata",
@@ -116,12 +119,15 @@ def test_every_number_has_a_floor_and_every_number_of_a_spec_a_ceiling() -> None
 
 
 def test_every_node_has_a_type_or_says_that_it_has_none() -> None:
-    """Which is what makes a schema structural; unknown fields are kept in three places only."""
+    """Which is what makes a schema structural; unknown fields are kept in few places only."""
     loose = [path for path, node in EVERY if "type" not in node]
     assert loose == [
+        ".spec.maintenance.parameters{}",
         ".spec.custom.parameters{}",
         ".spec.metadata{}",
         ".status.result.data",
+        ".status.parameters{}",
+        f"{JOB}.maintenance.parameters{{}}",
         f"{JOB}.custom.parameters{{}}",
         f"{JOB}.metadata{{}}",
     ]

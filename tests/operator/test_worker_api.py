@@ -23,6 +23,8 @@ from crawl_api.worker_protocol import (
     MAX_PROGRESS_BYTES,
     MAX_SEGMENT_BYTES,
     StoredResult,
+    cache_path,
+    cleaning_path,
     journal_path,
     outcome_path,
     progress_path,
@@ -31,10 +33,11 @@ from crawl_api.worker_protocol import (
 from crawl_operator.decide.model import JobKey
 from crawl_operator.kube import UnavailableError
 from crawl_operator.metrics import Metrics
+from crawl_operator.page_cache import PageCache
 from crawl_operator.results import ResultStore
 from crawl_operator.store import Store
 from crawl_operator.tokens import TokenVerifier
-from crawl_operator.worker_api import WorkerApi
+from crawl_operator.worker_api import Keeping, WorkerApi
 
 UID = "0123-abcd"
 POD = "news-abc-1"
@@ -116,7 +119,8 @@ def operator(tmp_path: Path) -> Operator:
 async def worker(operator: Operator) -> AsyncIterator[Worker]:
     results = ResultStore(operator.folder, max_bytes=1 << 20, inline_limit=1000)
     metrics = operator.metrics
-    api = WorkerApi(operator.store, TokenVerifier(operator.read), results, metrics, lambda: operator.standby)
+    keeping = Keeping(results, PageCache(operator.folder, 10_000))
+    api = WorkerApi(operator.store, TokenVerifier(operator.read), keeping, metrics, lambda: operator.standby)
     async with TestClient(TestServer(api.application())) as client:
         yield Worker(client, operator)
 
@@ -403,3 +407,49 @@ async def test_a_store_that_cannot_be_written_says_so(
 async def test_there_is_nothing_else(worker: Worker, method: str, path: str) -> None:
     """Beside the records of attempts before, workers cannot read what they, or others, have stored."""
     assert (await worker.send(method, path)).status in {404, 405}
+
+
+def key_of(number: int) -> str:
+    return f"{number:064x}"
+
+
+async def test_the_cache_gives_back_what_was_kept_and_only_in_its_namespace(worker: Worker, operator: Operator) -> None:
+    path = cache_path(UID, 1, key_of(1))
+    assert (await worker.send("GET", path)).status == 404
+    assert (await worker.send("PUT", path, b"page")).status == 204
+    answer = await worker.send("GET", path)
+    assert (answer.status, await answer.read()) == (200, b"page")
+    assert [each.parent.name for each in operator.folder.rglob(key_of(1))] == ["team"]
+    assert (await worker.send("GET", cache_path(UID, 1, "../../secret"))).status == 404
+
+
+async def test_the_oldest_entries_make_room(worker: Worker, operator: Operator) -> None:
+    """The limit of the cache holds, and the newest entries are those that stay."""
+    for number in range(30):
+        assert (await worker.send("PUT", cache_path(UID, 1, key_of(number)), b"x" * 1000)).status == 204
+        kept = sorted((operator.folder / ".cache" / "team").iterdir())
+        assert sum(path.stat().st_size for path in kept) <= 10_000
+        assert kept[-1].name == key_of(number)
+
+
+async def test_only_maintenance_may_clean_up(worker: Worker) -> None:
+    answer = await worker.send("POST", cleaning_path(UID, 1), {"what": "cache", "olderThanSeconds": 0})
+    assert answer.status == 403
+
+
+async def test_what_is_old_is_removed_of_the_jobs_namespace_alone(worker: Worker, operator: Operator) -> None:
+    """Cache by age; results of jobs that are gone, never those of one that is there."""
+    operator.store.put_job(make_job(uid=UID, phase=Phase.PROCESSING, spec={"type": "Maintenance"}, version=11))
+    await worker.send("PUT", cache_path(UID, 1, key_of(1)), b"page")
+    await worker.send("PUT", results_path(UID, 1), b"mine")
+    for namespace in ("team", "other"):
+        folder = operator.folder / namespace / "gone" / "u-1" / "pod"
+        folder.mkdir(parents=True)
+        (folder / "results.jsonl").write_bytes(b"left")
+        (operator.folder / ".cache" / namespace).mkdir(exist_ok=True)
+        (operator.folder / ".cache" / namespace / key_of(2)).write_bytes(b"page")
+    for what, seconds, removed in (("cache", 60, 0), ("cache", 0, 2), ("results", 60, 0), ("results", 0, 1)):
+        answer = await worker.send("POST", cleaning_path(UID, 1), {"what": what, "olderThanSeconds": seconds})
+        assert (answer.status, (await answer.json())["removed"]) == (200, removed)
+    left = sorted(path.relative_to(operator.folder).parts[0] for path in operator.folder.rglob("*") if path.is_file())
+    assert left == [".cache", "other", "team"]

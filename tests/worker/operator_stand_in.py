@@ -1,7 +1,6 @@
 """A stand-in of the operator's worker endpoint: a real server that keeps what it gets and fails as it is told."""
 
 import asyncio
-import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import zstandard
 from aiohttp import web
 
 from crawl_api.worker_protocol import Outcome, ProgressReport, StoredResult
@@ -27,6 +27,9 @@ class StandIn:
     """Segments of the attempts before, before they were compressed."""
     segments: dict[str, bytes] = field(default_factory=dict)
     """What came to be kept for the attempts after, decompressed, by attempt and number."""
+    cache: dict[str, bytes] = field(default_factory=dict)
+    cleanings: list[dict[str, Any]] = field(default_factory=list)
+    """What was to be cleaned up."""
     cuts: int = 0
     """How often to break the connection in the middle of those."""
     tokens: list[str] = field(default_factory=list)
@@ -34,6 +37,8 @@ class StandIn:
     """What was tried, by the last part of its path, refused tries included."""
     answer: Callable[["StandIn", str], web.Response | None] = lambda _self, _what: None
     """Given the kind of request, an answer that replaces the good one."""
+    on_request: Callable[[], None] = lambda: None
+    """Called before each answer."""
     delay: float = 0.0
     progress_delay: float = 0.0
     damage: int = 0
@@ -47,8 +52,10 @@ class StandIn:
         return [json.loads(line) for line in (self.results or b"").splitlines()]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        what = "earlier" if request.method == "GET" else request.path.split("/")[5]
+        what = request.path.split("/")[5]
+        what = "earlier" if (request.method, what) == ("GET", "journal") else what
         self.tries.append(what)
+        self.on_request()
         self.tokens.append(request.headers.get("Authorization", ""))
         if (bad := self.answer(self, what)) is not None:
             return bad
@@ -60,19 +67,35 @@ class StandIn:
             self.progress_times.append(asyncio.get_running_loop().time())
             self.in_progress -= 1
             return web.Response(status=204)
-        if what == "earlier" and self.cuts:
-            self.cuts -= 1
-            return await self._cut(request)
-        if what == "earlier" and (segments := self._before(int(request.path.split("/")[4]))):
-            return web.Response(body=b"".join(map(gzip.compress, segments)))
+        if what == "earlier":
+            return await self._earlier(request)
         if what == "results":
             return self._keep_results(await request.read())
         if what == "journal":
             attempt, _, number = request.path.split("/")[4:7]
-            self.segments[f"{attempt}/{number}"] = gzip.decompress(await request.read())
+            self.segments[f"{attempt}/{number}"] = decompressed(await request.read())
+        if what in {"cache", "cleaning"}:
+            return await self._upkeep(what, request)
         if what == "outcome":
             self.outcome = Outcome.model_validate_json(await request.read())
         return web.Response(status=204)
+
+    async def _earlier(self, request: web.Request) -> web.StreamResponse:
+        if self.cuts:
+            self.cuts -= 1
+            return await self._cut(request)
+        segments = self._before(int(request.path.split("/")[4]))
+        return web.Response(body=b"".join(map(zstandard.compress, segments))) if segments else web.Response(status=204)
+
+    async def _upkeep(self, what: str, request: web.Request) -> web.Response:
+        if what == "cleaning":
+            self.cleanings.append(await request.json())
+            return web.json_response({"removed": 3, "bytes": 300})
+        key = request.path.split("/")[6]
+        if request.method == "PUT":
+            self.cache[key] = await request.read()
+            return web.Response(status=204)
+        return web.Response(body=self.cache[key]) if key in self.cache else web.Response(status=404)
 
     def _before(self, attempt: int) -> list[bytes]:
         """What the attempts before have saved, in order."""
@@ -91,13 +114,18 @@ class StandIn:
         return web.json_response(stored.model_dump(mode="json", by_alias=True), status=201)
 
     async def _cut(self, request: web.Request) -> web.StreamResponse:
-        body = gzip.compress(self.earlier or b"")
+        body = zstandard.compress(self.earlier or b"")
         response = web.StreamResponse(headers={"Content-Length": str(len(body))})
         await response.prepare(request)
         await response.write(body[: len(body) // 2])
         assert request.transport is not None
         request.transport.abort()
         return response
+
+
+def decompressed(content: bytes) -> bytes:
+    with zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True) as reader:
+        return reader.read()
 
 
 @asynccontextmanager

@@ -6,15 +6,10 @@ import pytest
 
 from crawl_api.options import ExtractOptions, Selector
 from crawl_worker.errors import PageError
-from crawl_worker.extract.pages import (
-    MAX_LINKS,
-    MAX_META_TAGS,
-    MAX_TEXT,
-    Kind,
-    extract,
-    invalid_selectors,
-    kind_of,
-)
+from crawl_worker.extract.bounds import MAX_TEXT
+from crawl_worker.extract.pages import Kind, extract, kind_of
+from crawl_worker.extract.selectors import invalid_selectors
+from crawl_worker.extract.structure import MAX_LINKS, MAX_META_TAGS
 from crawl_worker.records import Extracted, Record, to_line
 
 PAGE = """<!doctype html><html lang="de"><head><title> Über\n uns </title>
@@ -245,7 +240,7 @@ def test_xml_entities_reach_no_file() -> None:
         ("application/atom+xml", b"", Kind.XML),
         ("text/csv", b"", Kind.TEXT),
         ("application/pdf", b"<html>", None),
-        ("application/json", b"{}", None),
+        ("application/json", b"{}", Kind.JSON),
         ("image/png", b"", None),
         ("", b"\xef\xbb\xbf <!-- x --><!DOCTYPE html><p>", Kind.HTML),
         ("", b"%PDF-1.7", None),

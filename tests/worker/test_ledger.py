@@ -90,7 +90,7 @@ def test_only_failures_worth_another_try_are_pending_again(tmp_path: Path, *, mo
         again = other if move else same
         assert [visit.url for visit, done in again.visits() if not done] == urls[2:]
         assert [record["url"] for record in again.records()] == urls[:2]
-        assert [error and error.code for _, error in again.counted()] == [None, "HTTP_503"]
+        assert [error and error.code for _, error, _ in again.counted()] == [None, "HTTP_503"]
 
 
 def test_a_second_try_that_went_well_is_what_the_next_disk_hears_of(tmp_path: Path) -> None:
@@ -169,3 +169,22 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_or_doubled(
     done = [url for url, state in now.items() if state != "pending"]
     assert sorted(record["url"] for record in ledger.records()) == sorted(done)
     ledger.close()
+
+
+def test_the_file_is_hardly_larger_than_what_it_holds(tmp_path: Path) -> None:
+    """Records once, beside them a few hundred bytes for each URL; neither a segment nor another start adds to it."""
+    text = "".join(chr(97 + n % 26) for n in range(4000))
+    urls = [f"http://site.example/some/way/to/page/{n}" for n in range(5000)]
+    with opened(tmp_path) as ledger:
+        for n in range(1000):
+            found = [Visit(url, 1) for url in urls[5 * n : 5 * n + 5]]
+            ledger.keep(Finding(Visit(urls[n]), [Record(url=urls[n], text=text)], found))
+        held = sum(map(len, ledger.lines()))
+        assert segments(ledger)
+    with opened(tmp_path):
+        size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert size < 1.3 * held + 400 * len(urls) + WAL_BYTES
+
+
+WAL_BYTES = 5 << 20
+"""SQLite's own log, which it begins anew when it has 1,000 pages of 4 KiB."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 
 import psutil
 import pytest
-from operator_stand_in import StandIn
+from operator_stand_in import StandIn, serving
+from trap_site import TrapSite
 from worker_process import Worker, assignment, eventually, records
 from worker_site import RAW, Site
 
@@ -128,3 +130,37 @@ async def test_a_stuck_event_loop_is_ended_by_the_watchdog(worker: Worker, site:
     assert ended.outcome.failure is not None
     assert ended.outcome.failure.code == "Interrupted"
     assert "stuck" in ended.log
+
+
+@pytest.mark.parametrize("wanted", ["Site", "Batch"])
+async def test_a_stopped_crawl_is_handed_back_whole_and_goes_on_elsewhere(
+    worker: Worker, operator: StandIn, wanted: str
+) -> None:
+    """Whoever comes next, on another node, asks for nothing that is done, and for what was in flight once more."""
+    traps = TrapSite(articles=300, delay=0.02)
+    async with serving(traps.application()) as port:
+        traps.url = f"http://127.0.0.1:{port}"
+        pages = [f"{traps.url}/article/{n}" for n in range(1, 51)]
+        job = assignment(operator, *pages, fetch={"concurrency": 4})
+        if wanted == "Site":
+            job |= {"type": "Site", "batch": None, "site": {"startUrls": [traps.start], "maxDepth": traps.depth}}
+        process = await worker.start(job)
+        await eventually(lambda: traps.seen.total() > 25)
+        asked = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        ended = await worker.end(process)
+        assert time.monotonic() - asked < 10
+        failure = ended.outcome.failure
+        assert failure is not None
+        assert (ended.code, failure.code, failure.cause) == (143, "Interrupted", "Infrastructure")
+        assert {error.code for error in ended.outcome.errors} <= {"HTTP_404", "RobotsDisallowed"}, "none is cut short"
+        assert 0 < len(operator.lines) == ended.outcome.succeeded + ended.outcome.failed
+        shutil.rmtree(worker.work)
+        worker.work.mkdir()
+        ended = await worker.run(job | {"attempt": 2})
+    assert ended.code == 0, ended.log
+    crawled = [record["url"] for record in operator.lines]
+    assert set(crawled) == (set(pages) if wanted == "Batch" else traps.oracle() | {f"{traps.url}/secret/plans"})
+    assert len(crawled) == len(set(crawled))
+    again = [path for path in traps.repeated() if path not in {"/robots.txt", "/sitemaps/index.xml"}]
+    assert len(again) <= 4

@@ -5,9 +5,10 @@ and another order of parameters; a calendar without end; relative links that bui
 forbids; links out of scope; pages that only sitemaps name.
 """
 
+import asyncio
 import gzip
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -31,6 +32,10 @@ class TrapSite:
     forbidden: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     most_in_flight: int = 0
+    delay: float = 0.0
+    """Seconds by which every answer is held back."""
+    on_request: Callable[[], None] = lambda: None
+    """Called before each answer."""
 
     @property
     def start(self) -> str:
@@ -58,9 +63,11 @@ class TrapSite:
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.seen[request.path_qs] += 1
+        self.on_request()
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
+            await asyncio.sleep(self.delay)
             return self._serve(request)
         finally:
             self.in_flight -= 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -28,6 +29,8 @@ class Site:
     most_in_flight: int = 0
     delay: float = 0.0
     """Seconds by which every answer is held back."""
+    on_request: Callable[[], None] = lambda: None
+    """Called before each answer."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def count(self, path: str) -> int:
@@ -43,6 +46,7 @@ def make_site(site: Site) -> web.Application:
     @web.middleware
     async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
         site.seen.append(request.path)
+        site.on_request()
         site.agents.add(request.headers.get("User-Agent", ""))
         site.times.append(asyncio.get_running_loop().time())
         site.in_flight += 1

@@ -17,8 +17,10 @@ from crawl_api.status import Cause
 from crawl_api.worker_protocol import Assignment, AttemptFailure, Outcome
 from crawl_worker import logs
 from crawl_worker.attempt import OVERTIME_SECONDS, Attempt, crash
+from crawl_worker.base_worker import BaseWorker, Pace, add_arguments
 from crawl_worker.fetch.engine import REACTOR
 from crawl_worker.fetch.guard import Network
+from crawl_worker.health import HealthServer
 from crawl_worker.processors.custom import catalogue
 from crawl_worker.settings import ConfigurationError, WorkerSettings, load
 from crawl_worker.tally import Ending
@@ -52,7 +54,7 @@ and, where the defaults do not do:
   CRAWL_STORE_CREDENTIALS         folder with the options of the job's store, a file each (none)
   CRAWL_EXTRACT_TIMEOUT_SECONDS   time limit of reading one page (20)
   CRAWL_EXTRACT_MEMORY_BYTES      memory of one extraction process (1 GiB)
-  CRAWL_EXTRACT_PROCESSES         extraction processes at most (2)
+  CRAWL_EXTRACT_PROCESSES         extraction processes at most, and no more than cores (2)
   CRAWL_GRACE_SECONDS             from SIGTERM until all must be handed over (22)
   CRAWL_MEMORY_LIMIT_BYTES        the crawl stops at 85 % of it (0: of the container's limit)
   CRAWL_CHECKPOINT_SECONDS        how long a result may be on this disk alone (10)
@@ -80,8 +82,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m crawl_worker", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_arguments(parser)
     parser.add_argument("--catalogue", action="store_true", help="list the custom processors as JSON, and exit")
-    if parser.parse_args().catalogue:
+    options = parser.parse_args()
+    if options.catalogue:
         sys.stdout.write(json.dumps(catalogue(), indent=2) + "\n")
         return EXIT_OK
     block_signals()
@@ -95,33 +99,72 @@ def main() -> int:
             failure = AttemptFailure(code="InvalidConfiguration", cause=Cause.PERMANENT, message=str(error))
             leave(Path(path), Outcome(total=0, succeeded=0, failed=0, failure=failure))
         return EXIT_MISCONFIGURED
-    return run(settings, job, networks, started)
+    return run(settings, job, networks, started, options.health_port)
 
 
-def run(settings: WorkerSettings, job: Assignment, networks: tuple[Network, ...], started: float) -> int:
+class AttemptWorker(BaseWorker):
+    """A worker whose one batch is the attempt of one job.
+
+    Args:
+        attempt: to run.
+        job: its assignment.
+        grace: seconds that the attempt gets when it is to stop.
+    """
+
+    def __init__(self, attempt: Attempt, job: Assignment, grace: float) -> None:
+        super().__init__(f"{job.namespace}/{job.name}", Pace(grace=grace))
+        self.outcome: Outcome | None = None
+        self._attempt = attempt
+        self._job = job
+
+    async def on_startup(self) -> None:
+        """Say what begins."""
+        job = self._job
+        told = {"job": self.name, "attempt": job.attempt, "type": job.type, "urls": len(job.urls)}
+        _LOG.info("attempt started", extra=told)
+
+    async def process_batch(self) -> int:
+        """Run the attempt; return how many pages it brought."""
+        self.outcome = await self._attempt.run()
+        return self.outcome.succeeded
+
+    def stop(self) -> None:
+        """Have the attempt hand over what it has."""
+        self._attempt.interrupt()
+        super().stop()
+
+
+def run(
+    settings: WorkerSettings, job: Assignment, networks: tuple[Network, ...], started: float, health_port: int | None
+) -> int:
     """Run the attempt on Scrapy's event loop; return the exit code."""
     install_reactor(REACTOR)
     from twisted.internet import reactor  # noqa: PLC0415 (importing it would install another one)
 
     loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop  # noqa: SLF001 (Twisted offers no other way to it)
+    grace = settings.grace_seconds + FAREWELL_SECONDS
     watchdog = Watchdog(
         started + job.timeout_seconds + OVERTIME_SECONDS,
-        settings.grace_seconds + FAREWELL_SECONDS,
-        on_signal=lambda: _stop(loop, attempt),
+        grace,
+        on_signal=lambda: _stop(loop, attempt, worker),
         on_expiry=lambda: _last_resort(settings.termination_log, attempt, job.timeout_seconds),
     )
     attempt = Attempt(settings, job, networks, started, watchdog)
+    worker = AttemptWorker(attempt, job, grace)
     watchdog.start()
     reactor.startRunning(installSignalHandlers=False)
-    _LOG.info(
-        "attempt started",
-        extra={"job": f"{job.namespace}/{job.name}", "attempt": job.attempt, "type": job.type, "urls": len(job.urls)},
-    )
+
+    async def serve() -> None:
+        async with HealthServer(worker.state, health_port):
+            await worker.run(once=True)
+
+    problem: BaseException | None = None
     try:
-        outcome = loop.run_until_complete(attempt.run())
+        loop.run_until_complete(serve())
     except BaseException as error:  # noqa: BLE001 (even then the pod must leave word)
         _LOG.exception("the worker broke")
-        outcome = attempt.tally.outcome(crash(error))
+        problem = error
+    outcome = worker.outcome or attempt.tally.outcome(crash(problem or RuntimeError("it came to no outcome")))
     leave(settings.termination_log, outcome)
     _LOG.info(
         "attempt ended",
@@ -150,9 +193,9 @@ def leave(path: Path, outcome: Outcome) -> None:
         _LOG.error("the termination message cannot be written", extra={"path": path, "error": error.strerror})
 
 
-def _stop(loop: asyncio.AbstractEventLoop, attempt: Attempt) -> None:
+def _stop(loop: asyncio.AbstractEventLoop, attempt: Attempt, worker: AttemptWorker) -> None:
     attempt.interrupted = True  # for the last resort: the loop may never get to the next line's call
-    loop.call_soon_threadsafe(attempt.interrupt)
+    loop.call_soon_threadsafe(worker.stop)
 
 
 def _last_resort(path: Path, attempt: Attempt, timeout_seconds: int) -> None:

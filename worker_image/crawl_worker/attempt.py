@@ -6,10 +6,9 @@ limit ends the trying, and the grace period after a stop signal shortens both.
 
 import asyncio
 import contextlib
-import gzip
+import io
 import logging
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -20,10 +19,10 @@ from crawl_api.worker_protocol import Assignment, AttemptFailure, Outcome
 from crawl_worker.checkpoints import Checkpoints
 from crawl_worker.context import Books, crawl_context
 from crawl_worker.errors import PageError
-from crawl_worker.extract.pages import invalid_selectors
+from crawl_worker.extract.selectors import invalid_selectors
 from crawl_worker.fetch.guard import Network
 from crawl_worker.findings import Finding
-from crawl_worker.handover import Handover, Keeper, handover_seconds
+from crawl_worker.handover import Handover, handover_seconds
 from crawl_worker.journal import Journal
 from crawl_worker.ledger import Ledger, LedgerError
 from crawl_worker.memory import MemoryGuard
@@ -32,10 +31,12 @@ from crawl_worker.output.buckets import Bucket
 from crawl_worker.output.forms import content
 from crawl_worker.processors.builtin import PROCESSORS
 from crawl_worker.processors.custom import InvalidJobError, resolved
+from crawl_worker.processors.maintenance import chosen, told
 from crawl_worker.progress import Reporter
 from crawl_worker.records import Record
 from crawl_worker.secrets import SecretError
 from crawl_worker.settings import WorkerSettings
+from crawl_worker.store import Store
 from crawl_worker.tally import Ending, Tally
 from crawl_worker.watchdog import Watchdog
 
@@ -78,8 +79,8 @@ class Attempt:
         self._holds_earlier = False
         """Whether the ledger holds what earlier attempts have brought: only then may it take the place of theirs."""
         self._crawl: asyncio.Task[None] | None = None
-        self._keeper: Keeper | None = None
-        """Takes the results, where the operator does not."""
+        self._store: Store
+        """Takes the results."""
         self._handover: Handover | None = None
         self._grace_ends: float | None = None
 
@@ -95,11 +96,12 @@ class Attempt:
     async def run(self) -> Outcome:
         """Crawl, hand over and return the outcome, whatever happens."""
         async with OperatorClient(self._job, self._settings.token_file) as client:
-            if (wrong := _wrong(self._job)) is not None:
+            self._store = client
+            if (wrong := self._wrong()) is not None:
                 return await self._conclude(client, None, wrong)
             try:
                 if self._job.output.store_url is not None:
-                    self._keeper = Bucket(self._job, self._settings.store_credentials)
+                    self._store = Bucket(self._job, self._settings.store_credentials)
                 ledger = Ledger(self._settings.work_dir, self._job.uid)
             except RejectedError as error:
                 failure = AttemptFailure(code="InvalidStore", cause=Cause.PERMANENT, message=str(error))
@@ -116,6 +118,20 @@ class Attempt:
                         helper.cancel()
                     await asyncio.wait(helpers)
                 return await self._conclude(client, (ledger, checkpoints), crawl_failure)
+
+    def _wrong(self) -> AttemptFailure | None:
+        """Return why the job can never run as it is; known before anything is fetched."""
+        job = self._job
+        if bad := invalid_selectors(job.extract.selectors):
+            return AttemptFailure(code="InvalidSelector", cause=Cause.PERMANENT, message="; ".join(bad))
+        try:
+            if job.custom is not None:
+                self.tally.parameters = told(resolved(job.custom)[1])
+            if job.maintenance is not None:
+                self.tally.parameters = told(chosen(job.maintenance)[1])
+        except InvalidJobError as error:
+            return _invalid(error)
+        return None
 
     async def _crawl_all(
         self, client: OperatorClient, ledger: Ledger, checkpoints: Checkpoints
@@ -147,8 +163,8 @@ class Attempt:
                 journal.take_over(_lines(path))
                 path.unlink()
         ledger.begin()
-        for size, problem in ledger.counted():
-            self.tally.add(size, problem)
+        for size, problem, kept in ledger.counted():
+            self.tally.add(size, problem, from_cache=kept)
         if self.tally.succeeded:
             _LOG.info("carried over", extra={"pages": self.tally.succeeded})
         self._holds_earlier = True
@@ -182,7 +198,7 @@ class Attempt:
             return
         process = PROCESSORS[self._job.type]
         async with (
-            crawl_context(self._settings, self._job, self._networks, Books(ledger, self.tally)) as context,
+            crawl_context(self._settings, self._job, self._networks, Books(ledger, self.tally, self._store)) as context,
             aclosing(process(context)) as findings,
         ):
             async for finding in findings:
@@ -195,7 +211,7 @@ class Attempt:
 
     def _keep(self, ledger: Ledger, finding: Finding) -> None:
         for record in ledger.keep(finding):
-            self.tally.add(record.bytes or 0, record.error)
+            self.tally.add(record.bytes or 0, record.error, from_cache=record.from_cache or False)
             if record.error is not None:
                 _LOG.info(
                     "page failed", extra={"url": record.url, "code": record.error.code, "error": record.error.message}
@@ -214,7 +230,7 @@ class Attempt:
         now = time.monotonic()
         ends = self._grace_ends or now + handover_seconds(self._crawl_ends - now, self._settings.min_handover_seconds)
         self._watchdog.move(ends + OVERTIME_SECONDS)
-        self._handover = Handover(client, self._keeper or client, ends)
+        self._handover = Handover(client, self._store, ends)
         outcome = self.tally.outcome(failure)
         if books is not None and self._holds_earlier:
             outcome = await self._hand_over(self._handover, *books, failure)
@@ -237,26 +253,17 @@ class Attempt:
         return outcome
 
 
-def _wrong(job: Assignment) -> AttemptFailure | None:
-    """Return why the job can never run as it is; known before anything is fetched."""
-    if bad := invalid_selectors(job.extract.selectors):
-        return AttemptFailure(code="InvalidSelector", cause=Cause.PERMANENT, message="; ".join(bad))
-    if job.custom is not None:
-        try:
-            resolved(job.custom)
-        except InvalidJobError as error:
-            return _invalid(error)
-    return None
-
-
 def _invalid(error: InvalidJobError | SecretError) -> AttemptFailure:
     return AttemptFailure(code="InvalidParameters", cause=Cause.PERMANENT, message=str(error))
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of concatenated gzip members; what is cut off ends them."""
-    with gzip.open(path, "rb") as file, contextlib.suppress(EOFError, OSError, zlib.error):
-        yield from file
+    """Yield the lines of concatenated zstd frames; what is cut off ends them."""
+    import zstandard  # noqa: PLC0415 (needed by later attempts only)
+
+    with path.open("rb") as file, contextlib.suppress(OSError, zstandard.ZstdError):
+        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        yield from io.BufferedReader(reader)
 
 
 def crash(error: BaseException) -> AttemptFailure:

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-import gzip
 import logging
 from typing import Final
+
+import zstandard
 
 from crawl_worker.journal import Journal
 from crawl_worker.ledger import Ledger, LedgerError
@@ -58,7 +59,7 @@ class Checkpoints:
         """Save all that no segment holds, trying until it works or the caller's time is up."""
         async with self._turn:
             while not self._refused and (segment := self._journal.segment()) is not None:
-                content = await asyncio.to_thread(gzip.compress, segment.content, 1)
+                content = await asyncio.to_thread(zstandard.compress, segment.content, 1)
                 try:
                     await self._client.store_segment(self._journal.segments, content)
                     self._journal.saved(segment)

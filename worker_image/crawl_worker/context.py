@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from crawl_api.options import ExtractOptions
+from crawl_api.options import CacheMode, ExtractOptions
 from crawl_api.output import OutputFormat
 from crawl_api.worker_protocol import Assignment
 from crawl_worker import secrets
@@ -24,6 +26,7 @@ from crawl_worker.findings import Visit
 from crawl_worker.ledger import Ledger
 from crawl_worker.records import Extracted
 from crawl_worker.settings import WorkerSettings
+from crawl_worker.store import Store
 from crawl_worker.tally import Tally
 
 
@@ -42,6 +45,8 @@ class Books:
 
     ledger: Ledger
     tally: Tally
+    store: Store
+    """Where the results will go, and answers are cached."""
 
 
 class Context:
@@ -49,6 +54,7 @@ class Context:
 
     def __init__(self, job: Assignment, web: Web, extractors: Extractors, books: Books) -> None:
         self.job = job
+        self.store = books.store
         self.hosts = web.hosts
         self.robots = web.robots
         self._fetcher = web.fetcher
@@ -75,6 +81,11 @@ class Context:
         """Yield the visits that earlier attempts knew of, and whether each is done."""
         return self._books.ledger.visits()
 
+    @property
+    def work_dir(self) -> Path:
+        """The folder on the worker's own disk."""
+        return self._books.ledger.path.parent
+
     def expect(self, total: int) -> None:
         """Tell how many pages there will be, as far as it is known."""
         self._books.tally.total = total
@@ -92,9 +103,9 @@ class Context:
         """Return what a sitemap lists; raises PageError."""
         return await self._extractors.sitemap(page.final_url, page.body)
 
-    async def extract(self, source: Source) -> Extracted:
-        """Take from a page what the job asks for; raises PageError."""
-        return await self._extractors.extract(source)
+    async def extract(self, source: Source, options: ExtractOptions | None = None) -> Extracted:
+        """Take from a page what the job asks for, or what these options say; raises PageError."""
+        return await self._extractors.extract(source, options)
 
 
 def concurrency_of(job: Assignment) -> int:
@@ -140,7 +151,7 @@ async def crawl_context(
     )
     extractors = Extractors(
         extract_options(job),
-        limit=settings.extract_processes,
+        limit=min(settings.extract_processes, len(os.sched_getaffinity(0))),  # more of them only cost their start
         seconds=settings.extract_timeout_seconds,
         memory=settings.extract_memory_bytes,
     )
@@ -153,7 +164,12 @@ async def crawl_context(
             admit = robots.admit if job.fetch.obey_robots else admit_all
             most = job.pdf.max_bytes if job.pdf is not None else None
             wanted = Wanted(seconds, most, head=job.output.format is OutputFormat.WARC)
-            web = Web(hosts, robots, Fetcher(engine.get, hosts, admit, wanted))
+            cache = None
+            if job.fetch.cache_mode is not CacheMode.NONE:
+                from crawl_worker.fetch.cache import Cache  # noqa: PLC0415 (needed by few jobs)
+
+                cache = Cache(books.store, job.fetch, user_agent, lambda url: bool(headers.of(url)))
+            web = Web(hosts, robots, Fetcher(engine.get, hosts, admit, wanted, cache))
             yield Context(job, web, extractors, books)
     finally:
         warm_up.cancel()

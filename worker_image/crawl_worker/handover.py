@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import time
-from typing import Final, Protocol
+from typing import Final
 
 from crawl_api.status import Cause
 from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, AttemptFailure, Outcome, StoredResult
 from crawl_worker.checkpoints import Checkpoints
 from crawl_worker.ledger import LedgerError
 from crawl_worker.operator_client import OperatorClient, RejectedError
-from crawl_worker.output.forms import Content
+from crawl_worker.store import Content, Store
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -24,28 +24,18 @@ def handover_seconds(left: float, at_least: float) -> float:
     return min(max(left, at_least), MAX_SECONDS)
 
 
-class Keeper(Protocol):
-    """A place for results."""
-
-    last_problem: str
-    """What the last failed try came to."""
-
-    async def store_results(self, content: Content) -> StoredResult:
-        """Store a result, trying until it works or the caller's time is up; raises RejectedError."""
-
-
 class Handover:
     """Stores results, then the outcome.
 
     Args:
         client: an open session with the operator.
-        keeper: takes the results; the operator or another store.
+        store: takes the results.
         ends: when to give up, on the monotonic clock.
     """
 
-    def __init__(self, client: OperatorClient, keeper: Keeper, ends: float) -> None:
+    def __init__(self, client: OperatorClient, store: Store, ends: float) -> None:
         self._client = client
-        self._keeper = keeper
+        self._store = store
         self._ends = ends
         self._limit: asyncio.Timeout | None = None
 
@@ -69,10 +59,10 @@ class Handover:
         """Store the records; return where they are, or why they are not."""
         try:
             async with asyncio.timeout_at(self._ends) as self._limit:
-                return await self._keeper.store_results(content)
+                return await self._store.store_results(content)
         except TimeoutError:
             code, cause = "ResultStoreUnavailable", Cause.INFRASTRUCTURE
-            message = f"the results could not be stored in time; the last try: {self._keeper.last_problem}"
+            message = f"the results could not be stored in time; the last try: {self._store.last_problem}"
         except RejectedError as error:
             code, cause, message = "ResultRejected", Cause.PERMANENT, f"the results were refused: {error}"
         except (LedgerError, OSError) as error:

@@ -148,10 +148,12 @@ class Ledger:
         recorded = Counter(url for (url,) in self.db.execute("SELECT url FROM results WHERE line IS NOT NULL"))
         return list((Counter(urls) - recorded).elements())
 
-    def counted(self) -> Iterator[tuple[int, JobError | None]]:
-        """Yield size and error of each record, in order."""
-        for size, error in self.db.execute("SELECT bytes, error FROM results WHERE line IS NOT NULL ORDER BY id"):
-            yield size, JobError.model_validate_json(error) if error is not None else None
+    def counted(self) -> Iterator[tuple[int, JobError | None, bool]]:
+        """Yield size and error of each record, and whether its answer had been kept, in order."""
+        query = """SELECT bytes, error, json_extract(CAST(line AS TEXT), '$.fromCache') IS TRUE
+                   FROM results WHERE line IS NOT NULL ORDER BY id"""
+        for size, error, kept in self.db.execute(query):
+            yield size, JobError.model_validate_json(error) if error is not None else None, bool(kept)
 
     @property
     def items(self) -> int:

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -18,22 +19,28 @@ from pydantic import ValidationError
 
 from crawl_api.worker_protocol import (
     Assignment,
+    Cleaned,
+    Cleaning,
     Outcome,
     ProgressReport,
     StoredResult,
+    cache_path,
+    cleaning_path,
     journal_path,
     outcome_path,
     progress_path,
     results_path,
 )
 from crawl_worker.ledger import LedgerError
+from crawl_worker.store import StoreUnavailableError
 
 _LOG: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-EARLIER_FILE: Final = "earlier.jsonl.gz"
+EARLIER_FILE: Final = "earlier.jsonl.zst"
 
 _PROGRESS_SECONDS: Final = 5.0
+_ONCE_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 5.0
 _SILENCE_SECONDS: Final = 60.0
 """How long the operator may be silent, such as while it stores a large result."""
@@ -61,6 +68,7 @@ class OperatorClient:
         self._journal = journal_path(assignment.uid, assignment.attempt)
         self._results = results_path(assignment.uid, assignment.attempt)
         self._outcome = outcome_path(assignment.uid, assignment.attempt)
+        self._attempt = assignment.uid, assignment.attempt
         self._token_file = token_file
         self.last_problem = "it was not tried"
         """What the last failed try to store or fetch something came to."""
@@ -93,7 +101,7 @@ class OperatorClient:
         """Fetch the segments of earlier attempts into a file, trying until it works or the caller's time is up.
 
         Returns:
-            The file, of gzipped JSON Lines; None if there are none.
+            The file, of JSON Lines in zstd frames; None if there are none.
 
         Raises:
             RejectedError: another try would be answered the same.
@@ -122,7 +130,7 @@ class OperatorClient:
         """
 
         async def put() -> None:
-            await self._send("PUT", f"{self._journal}/{number}", content, _GZIP)
+            await self._send("PUT", f"{self._journal}/{number}", content, _ZSTD)
 
         await self._persist(put, "checkpoint")
 
@@ -161,6 +169,52 @@ class OperatorClient:
             await self._send("PUT", self._outcome, body, _JSON)
 
         await self._persist(put, "outcome")
+
+    async def cached(self, key: str) -> bytes | None:
+        """Return what is cached under a key; None if nothing is.
+
+        Raises:
+            StoreUnavailableError: the operator does not say.
+        """
+        path = cache_path(*self._attempt, key)
+        async with self._once(), self._session.get(self._base + path, headers=self._authorization()) as response:
+            if response.status == 404:
+                return None
+            response.raise_for_status()
+            return await response.read()
+
+    async def keep_cached(self, key: str, content: bytes) -> None:
+        """Cache something under a key.
+
+        Raises:
+            StoreUnavailableError: the operator does not take it.
+        """
+        headers = self._authorization() | {"Content-Type": _BYTES}
+        path = self._base + cache_path(*self._attempt, key)
+        async with self._once(), self._session.put(path, data=content, headers=headers) as response:
+            response.raise_for_status()
+
+    async def clean(self, cleaning: Cleaning) -> Cleaned:
+        """Have the operator remove what is old.
+
+        Raises:
+            StoreUnavailableError: it did not.
+        """
+        headers = self._authorization() | {"Content-Type": _JSON}
+        path = self._base + cleaning_path(*self._attempt)
+        body = cleaning.model_dump_json(by_alias=True)
+        async with self._once(), self._session.post(path, data=body, headers=headers) as response:
+            response.raise_for_status()
+            return Cleaned.model_validate_json(await response.read())
+
+    @asynccontextmanager
+    async def _once(self) -> AsyncIterator[None]:
+        """Run one short try."""
+        try:
+            async with asyncio.timeout(_ONCE_SECONDS):
+                yield
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
+            raise StoreUnavailableError(f"{type(error).__name__}: {error}") from error
 
     async def _persist(self, put: Callable[[], Awaitable[_T]], what: str, verb: str = "store") -> _T:
         """Try again and again, with growing pauses; the caller's time limit is what ends it."""
@@ -201,7 +255,8 @@ def _check(status: int, text: str) -> None:
 
 
 _CHUNK_BYTES: Final = 256 << 10
-_GZIP: Final = "application/gzip"
+_BYTES: Final = "application/octet-stream"
+_ZSTD: Final = "application/zstd"
 _JSON: Final = "application/json"
 _JSON_LINES: Final = "application/x-ndjson"
 

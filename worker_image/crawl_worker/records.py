@@ -15,8 +15,27 @@ class Metadata(ApiModel):
     language: str | None = None
     canonical: str | None = None
     """Absolute URL."""
+    authors: list[str] | None = None
+    published: str | None = None
+    """As ISO 8601 has it, with or without a time."""
+    modified: str | None = None
     meta: dict[str, str] = {}
     """Meta tags by name or property, OpenGraph included; the first of a name."""
+
+
+class Image(ApiModel):
+    """An image that a page shows."""
+
+    url: str
+    """Absolute."""
+    alt: str | None = None
+
+
+class Table(ApiModel):
+    """A table as its rows of cells; cells that span others are told once."""
+
+    caption: str | None = None
+    rows: list[list[str]]
 
 
 class PdfInfo(ApiModel):
@@ -42,8 +61,12 @@ class Extracted(ApiModel):
     links: list[str] | None = None
     """Absolute http and https URLs without fragments, each once, in the page's order."""
     metadata: Metadata | None = None
+    images: list[Image] | None = None
+    tables: list[Table] | None = None
+    json_ld: list[Any] | None = None
+    """The JSON-LD documents, parsed."""
     fields: dict[str, Any] | None = None
-    """By selector name: a text or null, or a list of texts where `many` is set."""
+    """By selector name: a text or null, or a list of texts where `many` is set; of JSONPath, any JSON."""
     pdf: PdfInfo | None = None
     truncated: list[str] | None = None
     """Which of the above were cut at their size limit."""
@@ -57,11 +80,15 @@ class Record(Extracted):
     """Where redirects ended."""
     status: int | None = None
     content_type: str | None = None
+    kind: str | None = None
+    """What the body was read as: html, xml, json, text or pdf; other: nothing was read."""
     fetched_at: Time | None = None
     elapsed_ms: Count | None = None
     """From the first request to the last byte, waits for robots.txt and for the host's turn included."""
     bytes: Count | None = None
     """Size of the body after decompression."""
+    from_cache: bool | None = None
+    """True where the answer was taken from the cache, asked about or not."""
     data: dict[str, Any] | None = None
     """What a custom processor tells; `url` is then where it was found, or any name of its own."""
     digest: str | None = None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 from crawl_api.status import MAX_ERRORS, Cause, JobError
 from crawl_api.worker_protocol import AttemptFailure, Outcome, ProgressReport, StoredResult
@@ -25,24 +26,29 @@ class Tally:
     succeeded: int = 0
     failed: int = 0
     bytes: int = 0
+    from_cache: int = 0
     error_count: int = 0
     errors: list[JobError] = field(default_factory=list)
     """The first ones, oldest first."""
     retryable: int = 0
     """Failed pages that another attempt could bring."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """What the task or processor is told, defaults included."""
     retry_after: int = 0
     """The longest pause that a site asked for, in seconds."""
 
-    def add(self, size: int, error: JobError | None) -> None:
+    def add(self, size: int, error: JobError | None, *, from_cache: bool = False) -> None:
         """Count one record.
 
         Args:
             size: bytes of the page.
             error: why it has none, where it failed.
+            from_cache: whether its answer had been kept.
         """
         self.bytes += size
         if error is None:
             self.succeeded += 1
+            self.from_cache += from_cache
             return
         self.failed += 1
         self.error_count += 1
@@ -59,8 +65,10 @@ class Tally:
             succeeded=self.succeeded,
             failed=self.failed,
             bytes=self.bytes,
+            from_cache=self.from_cache,
             errors=tuple(self.errors),
             error_count=self.error_count,
+            parameters=self.parameters,
         )
         while report.errors and len(report.model_dump_json(by_alias=True).encode()) > limit:
             report = report.model_copy(update={"errors": report.errors[: len(report.errors) // 2]})
@@ -73,8 +81,10 @@ class Tally:
             succeeded=self.succeeded,
             failed=self.failed,
             bytes=self.bytes,
+            from_cache=self.from_cache,
             errors=tuple(self.errors),
             error_count=self.error_count,
+            parameters=self.parameters,
             retryable=self.retryable,
             retry_after_seconds=self.retry_after,
             failure=failure,

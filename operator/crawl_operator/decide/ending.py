@@ -81,6 +81,7 @@ def finish(ending: Ending) -> Plan:
             "errors": errors,
             "error_count": count,
             "last_error": errors[-1].message if errors else "",
+            "parameters": (ending.outcome and ending.outcome.parameters) or ending.status.parameters,
             **kept_result(ending.status, ending.outcome, ending.finished),
             "result": result,
         }

@@ -16,6 +16,8 @@ class Counts(Protocol):
     def failed(self) -> int: ...  # noqa: D102 - see the class
     @property
     def bytes(self) -> int: ...  # noqa: D102 - see the class
+    @property
+    def from_cache(self) -> int: ...  # noqa: D102 - see the class
 
 
 def progress_of(before: Progress, counts: Counts) -> Progress:
@@ -25,6 +27,7 @@ def progress_of(before: Progress, counts: Counts) -> Progress:
         succeeded=max(before.succeeded, counts.succeeded),
         failed=max(before.failed, counts.failed),
         bytes=max(before.bytes, counts.bytes),
+        from_cache=max(before.from_cache, counts.from_cache),
     )
     percent = percent_done(before, progress, ended_well=False)
     return progress.model_copy(update={"percent": percent, "summary": f"{percent}%"})

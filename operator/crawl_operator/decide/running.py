@@ -47,6 +47,7 @@ def run(observation: Observation, spec: CrawlJobSpec, pod: WorkerPod, policy: Po
             "errors": report.errors,
             "error_count": report.error_count,
             "last_error": report.errors[-1].message if report.errors else "",
+            "parameters": report.parameters or status.parameters,
         }
     )
     if status == before:

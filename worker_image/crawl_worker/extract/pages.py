@@ -1,38 +1,30 @@
 """Reading one page: pure functions from bytes to `Extracted`, run in a process that may be killed at any time.
 
 selectolax finds title, links, metadata and CSS selectors in one parse; resiliparse takes the main text, trafilatura
-where accuracy matters more than speed. Every text is bounded here, where it is made.
+where accuracy matters more than speed. Every text is bounded where it is made.
 """
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 
-import ada_url
-from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
+from selectolax.lexbor import LexborHTMLParser
 from w3lib.encoding import html_to_unicode
 
-from crawl_api.options import ExtractOptions, Selector, TextEngine
-from crawl_worker.errors import PageError
+from crawl_api.options import ExtractOptions, TextEngine
+from crawl_worker.extract import structure
+from crawl_worker.extract.bounds import Cuts, clean, tidy
+from crawl_worker.extract.selectors import Views, fields, require
 from crawl_worker.records import Extracted, Metadata
 
-MAX_TEXT: Final = 5_000_000
-"""Characters of `text` and of `markdown`."""
 MAX_TITLE: Final = 1_000
-MAX_LINKS: Final = 10_000
-MAX_URL: Final = 2_048
-MAX_META_TAGS: Final = 100
-MAX_META_VALUE: Final = 1_000
-MAX_FIELD: Final = 50_000
-MAX_FIELD_VALUES: Final = 1_000
 
 _SNIFFED_BYTES: Final = 1024
 _LOOKS_LIKE_HTML: Final = re.compile(
     rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
-
-
 _PDF_MAGIC: Final = b"%PDF-"
 
 
@@ -41,6 +33,7 @@ class Kind(StrEnum):
 
     HTML = "html"
     XML = "xml"
+    JSON = "json"
     TEXT = "text"
     SITEMAP = "sitemap"
     PDF = "pdf"
@@ -55,6 +48,8 @@ def kind_of(content_type: str, body: bytes) -> Kind | None:
         return Kind.HTML
     if mime.endswith(("/xml", "+xml")):
         return Kind.XML
+    if mime.endswith(("/json", "+json")):
+        return Kind.JSON
     return Kind.TEXT if mime.startswith("text/") else None
 
 
@@ -76,77 +71,61 @@ def extract(body: bytes, content_type: str, kind: Kind, url: str, options: Extra
     Raises:
         PageError: SelectorRequired.
     """
+    if kind is Kind.JSON and "charset" not in content_type.lower():
+        content_type = "application/json; charset=utf-8"  # as its standard says
     _, html = html_to_unicode(content_type or None, body)
-    cuts = _Cuts()
+    cuts = Cuts()
     if kind is Kind.TEXT:
-        _require(options.selectors, {})
+        require(options.selectors, {}, "a plain text has no match for")
         return Extracted(text=cuts.text("text", html) if options.text else None, truncated=cuts.names)
+    if kind is Kind.JSON:
+        return _json(html, options, cuts)
+    return _markup(html, kind, url, options, cuts)
+
+
+def _markup(html: str, kind: Kind, url: str, options: ExtractOptions, cuts: Cuts) -> Extracted:
     tree = LexborHTMLParser(html)
-    base = _base_url(tree, url)
-    fields = _fields(tree, html, kind, options.selectors, cuts)
-    _require(options.selectors, fields)
+    base = structure.base_url(tree, url)
+
+    @cache
+    def documents() -> list[Any]:
+        return structure.json_ld(tree, cuts)
+
+    views = Views(html, xml=kind is Kind.XML, tree=tree, documents=documents)
+    # What is not asked for is not parsed, nor are documents that only metadata would tell.
     return Extracted(
+        fields=fields(views, options.selectors, cuts) if options.selectors else None,
         title=_title(tree),
         text=cuts.text("text", _text(tree, html, kind, options.engine)) if options.text else None,
         markdown=cuts.text("markdown", _markdown(html, base)) if options.markdown else None,
-        links=cuts.listed("links", _links(tree, base), MAX_LINKS) if options.links else None,
-        metadata=_metadata(tree, base) if options.metadata else None,
-        fields=fields if options.selectors else None,
+        links=cuts.listed("links", structure.links(tree, base), structure.MAX_LINKS) if options.links else None,
+        images=cuts.listed("images", structure.images(tree, base), structure.MAX_IMAGES) if options.images else None,
+        tables=structure.tables(tree, cuts) if options.tables else None,
+        metadata=_metadata(tree, html, base, documents(), options.engine) if options.metadata else None,
+        json_ld=documents() if options.json_ld else None,
         truncated=cuts.names,
     )
 
 
-def invalid_selectors(selectors: Sequence[Selector]) -> list[str]:
-    """Return what is wrong with the selectors, one text for each bad one."""
-    return [f"{selector.name}: {reason}" for selector in selectors if (reason := _invalid(selector))]
+def _json(text: str, options: ExtractOptions, cuts: Cuts) -> Extracted:
+    document = None
+    if options.selectors:
+        try:
+            document = tidy(json.loads(text))
+        except (ValueError, RecursionError):
+            require(options.selectors, {}, "the document is no JSON and has no match for")
+    views = Views(text, xml=False, tree=None, documents=lambda: document)
+    found = fields(views, options.selectors, cuts) if options.selectors else None
+    return Extracted(text=cuts.text("text", text) if options.text else None, fields=found, truncated=cuts.names)
 
 
-def _invalid(selector: Selector) -> str | None:
-    try:
-        if selector.css is not None:
-            LexborHTMLParser("<p></p>").css(selector.css)
-        else:
-            _xpath("<p></p>", Kind.HTML)(selector)
-    except SelectolaxError:
-        return f"not a CSS selector that is understood: {selector.css}"
-    except ValueError:
-        return f"not an XPath 1.0 expression that is understood: {selector.xpath}"
-    return None
+def _metadata(tree: LexborHTMLParser, html: str, base: str, documents: list[Any], engine: TextEngine) -> Metadata:
+    found = structure.metadata(tree, base, documents)
+    if found.published is None and engine is TextEngine.ACCURATE:
+        from htmldate import find_date  # noqa: PLC0415 (slow to load, and slow: it also reads dates from texts)
 
-
-class _Cuts:
-    """Bounds texts and lists, and remembers which were cut."""
-
-    def __init__(self) -> None:
-        self._names: list[str] = []
-
-    @property
-    def names(self) -> list[str] | None:
-        return self._names or None
-
-    def text(self, name: str, text: str, limit: int = MAX_TEXT) -> str:
-        if len(text) > limit:
-            self._note(name)
-            text = text[:limit]
-        return clean(text)
-
-    def listed(self, name: str, values: Iterator[str], limit: int) -> list[str]:
-        kept: list[str] = []
-        for value in values:
-            if len(kept) == limit:
-                self._note(name)
-                break
-            kept.append(value)
-        return kept
-
-    def _note(self, name: str) -> None:
-        if name not in self._names:
-            self._names.append(name)
-
-
-def clean(text: str) -> str:
-    """Return the text without what no JSON document can carry: lone surrogates."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+        return found.model_copy(update={"published": find_date(html, original_date=True)})
+    return found
 
 
 def _title(tree: LexborHTMLParser) -> str | None:
@@ -173,108 +152,3 @@ def _markdown(html: str, base: str) -> str:
     from html_to_markdown import ConversionOptions, convert  # noqa: PLC0415 (needed by few jobs)
 
     return convert(html, ConversionOptions(extract_metadata=False, base_url=base)).content or ""
-
-
-def _base_url(tree: LexborHTMLParser, url: str) -> str:
-    node = tree.css_first("base[href]")
-    return (_absolute(node.attributes.get("href"), url) if node is not None else None) or url
-
-
-def _absolute(href: str | None, base: str) -> str | None:
-    if not href or len(href) > MAX_URL:
-        return None
-    try:
-        parsed = ada_url.URL(href.strip(), base)
-    except (ValueError, UnicodeError):
-        return None
-    if parsed.protocol not in {"http:", "https:"}:
-        return None
-    parsed.hash = ""
-    return str(parsed.href)
-
-
-def _links(tree: LexborHTMLParser, base: str) -> Iterator[str]:
-    seen: set[str] = set()
-    for node in tree.css("a[href], area[href]"):
-        link = _absolute(node.attributes.get("href"), base)
-        if link is not None and link not in seen:
-            seen.add(link)
-            yield link
-
-
-def _metadata(tree: LexborHTMLParser, base: str) -> Metadata:
-    meta: dict[str, str] = {}
-    for node in tree.css("meta[content]"):
-        attributes = node.attributes
-        name = (attributes.get("name") or attributes.get("property") or "").strip().lower()
-        if name and name not in meta and len(meta) < MAX_META_TAGS:
-            meta[clean(name[:MAX_META_VALUE])] = clean((attributes.get("content") or "")[:MAX_META_VALUE])
-    html = tree.css_first("html[lang]")
-    canonical = tree.css_first("link[rel~=canonical][href]")
-    return Metadata(
-        description=meta.get("description") or meta.get("og:description"),
-        language=clean((html.attributes.get("lang") or "")[:64]) or None if html is not None else None,
-        canonical=_absolute(canonical.attributes.get("href"), base) if canonical is not None else None,
-        meta=meta,
-    )
-
-
-def _fields(
-    tree: LexborHTMLParser, html: str, kind: Kind, selectors: Sequence[Selector], cuts: _Cuts
-) -> dict[str, str | list[str] | None]:
-    xpath: Callable[[Selector], Iterator[str]] | None = None
-    fields: dict[str, str | list[str] | None] = {}
-    for selector in selectors:
-        if selector.css is not None:
-            found = _css(tree, selector)
-        else:
-            xpath = xpath or _xpath(html, kind)
-            found = xpath(selector)
-        bounded = (cuts.text("fields", value, MAX_FIELD) for value in found)
-        if selector.many:
-            fields[selector.name] = cuts.listed("fields", bounded, MAX_FIELD_VALUES)
-        else:
-            fields[selector.name] = next(bounded, None)
-    return fields
-
-
-def _css(tree: LexborHTMLParser, selector: Selector) -> Iterator[str]:
-    for node in tree.css(selector.css or ""):
-        value = _node_value(node, selector.attribute)
-        if value is not None:
-            yield value
-
-
-def _node_value(node: LexborNode, attribute: str | None) -> str | None:
-    if attribute is None:
-        return node.text().strip()
-    # An attribute without a value is there, and empty.
-    return (node.attributes[attribute] or "") if attribute in node.attributes else None
-
-
-def _xpath(html: str, kind: Kind) -> Callable[[Selector], Iterator[str]]:
-    """Parse for XPath, once for all selectors of a page; evaluating raises ValueError for a bad expression."""
-    from parsel import Selector as Document  # noqa: PLC0415 (a second parse, only where XPath is asked for)
-
-    document = Document(text=html, type=kind.value)
-
-    def evaluate(selector: Selector) -> Iterator[str]:
-        matches = document.xpath(selector.xpath or "")
-        return (value for match in matches if (value := _match_value(match, selector.attribute)) is not None)
-
-    return evaluate
-
-
-def _match_value(match: Any, attribute: str | None) -> str | None:
-    if not hasattr(match.root, "attrib"):  # a text, an attribute, a number or a boolean
-        return str(match.root).strip() if attribute is None else None
-    if attribute is not None:
-        value = match.attrib.get(attribute)
-        return None if value is None else str(value)
-    return str(match.xpath("string()").get("")).strip()
-
-
-def _require(selectors: Sequence[Selector], fields: Mapping[str, object]) -> None:
-    missing = [selector.name for selector in selectors if selector.required and not fields.get(selector.name)]
-    if missing:
-        raise PageError("SelectorRequired", f"no match for required selectors: {', '.join(missing)}")

@@ -5,7 +5,9 @@ from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY, FPDF_GetLastErro
 
 from crawl_api.options import ExtractOptions
 from crawl_worker.errors import PageError
-from crawl_worker.extract.pages import MAX_META_VALUE, MAX_TEXT, MAX_TITLE, clean
+from crawl_worker.extract.bounds import MAX_TEXT, clean
+from crawl_worker.extract.pages import MAX_TITLE
+from crawl_worker.extract.structure import MAX_META_VALUE
 from crawl_worker.records import Extracted, PdfInfo
 
 

@@ -11,14 +11,14 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from crawl_api.options import ExtractOptions
 from crawl_worker.errors import PageError
 from crawl_worker.extract.pages import Kind
-from crawl_worker.extract.process import HEADER, LENGTH, READY
+from crawl_worker.extract.process import EXTRACTED, HEADER, LENGTH, READY
 from crawl_worker.extract.sitemaps import SitemapLinks
 from crawl_worker.records import Extracted
 
@@ -26,12 +26,18 @@ _M = TypeVar("_M", bound=BaseModel)
 
 _CODES: Final = frozenset({"SelectorRequired", "PdfEncrypted", "PdfBroken"})
 """Errors that a parser may report by name."""
+_PIPE_BYTES: Final = 1 << 20
+"""Room for a page, so that neither side waits in the middle of most."""
 _START_SECONDS: Final = 60.0
 _END_SECONDS: Final = 2.0
 _MAX_ANSWER: Final = 256 << 20
 """Above what the bounded texts of one page can come to."""
 _PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR")
 """Environment that an extraction process gets: nothing that leads to a credential."""
+
+
+Options = dict[str, Any]
+"""What to take from a page, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Extractors:
     """
 
     def __init__(self, options: ExtractOptions, *, limit: int, seconds: float, memory: int) -> None:
-        self._options = options.model_dump(mode="json", by_alias=True)
+        self._options = _wire(options)
         self._starting = asyncio.Lock()
         self._turns = asyncio.Semaphore(limit)
         self._seconds = seconds
@@ -69,13 +75,13 @@ class Extractors:
             with contextlib.suppress(PageError):  # the first page will meet it again, and tell
                 self._idle.append(await self._take())
 
-    async def extract(self, source: Source) -> Extracted:
-        """Take from a page what the job asks for.
+    async def extract(self, source: Source, options: ExtractOptions | None = None) -> Extracted:
+        """Take from a page what the job asks for, or what these options say.
 
         Raises:
             PageError: ExtractionTimeout, ExtractionFailed, SelectorRequired.
         """
-        return await self._read(source, Extracted)
+        return await self._read(source, Extracted, self._options if options is None else _wire(options))
 
     async def sitemap(self, url: str, body: bytes) -> SitemapLinks:
         """Return what a sitemap lists.
@@ -83,15 +89,15 @@ class Extractors:
         Raises:
             PageError: ExtractionTimeout, ExtractionFailed.
         """
-        return await self._read(Source(url, "", Kind.SITEMAP, body), SitemapLinks)
+        return await self._read(Source(url, "", Kind.SITEMAP, body), SitemapLinks, self._options)
 
-    async def _read(self, source: Source, model: type[_M]) -> _M:
+    async def _read(self, source: Source, model: type[_M], options: Options) -> _M:
         async with self._turns:
             process = await self._take()
             healthy = False
             try:
                 async with asyncio.timeout(self._seconds):
-                    answer = await self._ask(process, source)
+                    answer = await self._ask(process, source, options)
                 healthy = True
             except TimeoutError:
                 raise PageError("ExtractionTimeout", f"not read within {self._seconds:g} s") from None
@@ -123,6 +129,8 @@ class Extractors:
                 *("-m", "crawl_worker.extract.process", str(os.getpid()), str(self._memory)),
                 stdin=PIPE,
                 stdout=PIPE,
+                limit=_PIPE_BYTES,
+                pipesize=_PIPE_BYTES,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             )
         except OSError as error:
@@ -139,9 +147,9 @@ class Extractors:
                 self._kill(process)
         return process
 
-    async def _ask(self, process: Process, source: Source) -> bytes:
+    async def _ask(self, process: Process, source: Source, options: Options) -> bytes:
         head = json.dumps(
-            {"url": source.url, "contentType": source.content_type, "kind": source.kind, "options": self._options}
+            {"url": source.url, "contentType": source.content_type, "kind": source.kind, "options": options}
         ).encode()
         assert process.stdin is not None  # noqa: S101 (it was started with a pipe)
         process.stdin.writelines((HEADER.pack(len(head), len(source.body)), head, source.body))
@@ -153,6 +161,10 @@ class Extractors:
         process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+
+
+def _wire(options: ExtractOptions) -> Options:
+    return options.model_dump(mode="json", by_alias=True)
 
 
 async def _ending(process: Process) -> str:
@@ -175,10 +187,10 @@ async def _receive(process: Process) -> bytes:
 def _parse(answer: bytes, model: type[_M]) -> _M:
     """Read the answer as what a compromised parser might have written: only what the model knows gets through."""
     try:
-        document = json.loads(answer)
-        if error := document.get("error"):
-            code = error["code"] if error["code"] in _CODES else "ExtractionFailed"
-            raise PageError(code, str(error["message"]))
-        return model.model_validate(document["extracted"])
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        if answer[:1] == EXTRACTED:
+            return model.model_validate_json(answer[1:])
+        error = json.loads(answer[1:])
+        code = error["code"] if error["code"] in _CODES else "ExtractionFailed"
+        raise PageError(code, str(error["message"]))
+    except (ValueError, KeyError, TypeError):
         raise PageError("ExtractionFailed", "the process that read it answered nonsense") from None

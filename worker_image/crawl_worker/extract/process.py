@@ -12,6 +12,7 @@ import resource
 import signal
 import struct
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -26,6 +27,8 @@ HEADER: Final = struct.Struct(">II")
 LENGTH: Final = struct.Struct(">I")
 """Of an answer."""
 READY: Final = b"ready"
+EXTRACTED: Final = b"+"
+FAILED: Final = b"-"
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -44,7 +47,7 @@ def main() -> None:
 
 
 def read_page(head: dict[str, Any], body: bytes) -> bytes:
-    """Return what the page yields, or its error, as JSON.
+    """Return what the page yields, or its error, as JSON behind a byte that says which.
 
     Args:
         head: `url`, `contentType`, `kind` and `options`.
@@ -53,12 +56,12 @@ def read_page(head: dict[str, Any], body: bytes) -> bytes:
     try:
         extracted = _read(Kind(head["kind"]), head, body)
     except PageError as error:
-        return json.dumps({"error": {"code": error.code, "message": error.message}}).encode()
+        return _error(error.code, error.message)
     except MemoryError:
         return _failed("it needs more memory than extraction may have")
     except Exception as error:  # noqa: BLE001 (parsers raise anything on hostile pages; it is that page's error)
         return _failed(f"{type(error).__name__}: {error}")
-    return b'{"extracted":' + extracted.model_dump_json(by_alias=True, exclude_none=True).encode() + b"}"
+    return EXTRACTED + extracted.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
 def _read(kind: Kind, head: dict[str, Any], body: bytes) -> BaseModel:
@@ -66,7 +69,7 @@ def _read(kind: Kind, head: dict[str, Any], body: bytes) -> BaseModel:
         from crawl_worker.extract.sitemaps import read_sitemap  # noqa: PLC0415 (needed by few jobs)
 
         return read_sitemap(body, head["url"])
-    options = ExtractOptions.model_validate(head["options"])
+    options = _options(json.dumps(head["options"]))
     if kind is Kind.PDF:
         from crawl_worker.extract.pdf import read_pdf  # noqa: PLC0415 (as above)
 
@@ -74,8 +77,17 @@ def _read(kind: Kind, head: dict[str, Any], body: bytes) -> BaseModel:
     return extract(body, head["contentType"], kind, head["url"], options)
 
 
+@cache
+def _options(text: str) -> ExtractOptions:
+    return ExtractOptions.model_validate_json(text)
+
+
 def _failed(message: str) -> bytes:
-    return json.dumps({"error": {"code": "ExtractionFailed", "message": message}}).encode()
+    return _error("ExtractionFailed", message)
+
+
+def _error(code: str, message: str) -> bytes:
+    return FAILED + json.dumps({"code": code, "message": message}).encode()
 
 
 def _answer(stream: BinaryIO, payload: bytes) -> None:

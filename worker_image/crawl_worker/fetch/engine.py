@@ -8,13 +8,14 @@ time limit that spans a page's redirects. `fetcher` does both in the open.
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 from scrapy import Request, Spider
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
-from scrapy.crawler import AsyncCrawlerRunner
+from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.exceptions import (
     CannotResolveHostError,
     DownloadCancelledError,
@@ -27,12 +28,14 @@ from scrapy.http import Response
 
 from crawl_api.options import FetchOptions
 from crawl_worker.errors import PageError
-from crawl_worker.fetch.failures import describe, is_tls_failure
+from crawl_worker.fetch.failures import describe, is_tls_failure, layers
+from crawl_worker.fetch.heads import BoundedFactory, HeadTooLargeError
 from crawl_worker.fetch.resolver import GuardedResolver
 from crawl_worker.fetch.urls import host_of, origin_of
 
 REACTOR: Final = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 _CLOSE_SECONDS: Final = 2.0
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass
@@ -49,7 +52,11 @@ class PageClock:
 
 
 class TimedHandler(HTTP11DownloadHandler):
-    """Scrapy's HTTP handler, with the page's clock as its time limit."""
+    """Scrapy's HTTP handler, with the page's clock as its time limit and a limit on heads."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
+        self._pool._factory = BoundedFactory  # noqa: SLF001 (Scrapy sets its own in the same way)
 
     async def download_request(self, request: Request) -> Response:
         """Run one exchange within what is left of the page's time."""
@@ -159,13 +166,16 @@ class Engine:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._crawler.stop_async()
 
-    async def get(self, url: str, clock: PageClock, max_bytes: int | None = None) -> Response:
+    async def get(
+        self, url: str, clock: PageClock, max_bytes: int | None = None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Response:
         """Fetch one normalised URL, without following redirects.
 
         Args:
             url: normalised.
             clock: the page's; what the exchange takes is added to it.
             max_bytes: size limit of this body, where it is not the job's.
+            headers: further ones of this request.
 
         Raises:
             PageError: nothing usable was received.
@@ -173,7 +183,7 @@ class Engine:
         meta: dict[str, Any] = {"page_clock": clock, "verbatim_url": True}
         if max_bytes is not None:
             meta["download_maxsize"] = max_bytes
-        request = Request(url, headers=self._headers.of(url), meta=meta, dont_filter=True)
+        request = Request(url, headers=self._headers.of(url) | dict(headers), meta=meta, dont_filter=True)
         try:
             response: Response = await self._crawler.engine.download_async(request)
         except Exception as error:
@@ -188,6 +198,8 @@ class Engine:
             return PageError("AddressRefused", message, details={"address": refusal.address})
         if is_tls_failure(error):
             return PageError("TLSFailure", f"no trusted TLS connection to {host}: {describe(error)}")
+        if any(isinstance(layer, HeadTooLargeError) for layer in layers(error)):
+            return PageError("HeadTooLarge", f"what {host} sent before the body does not end")
         retryable = True
         match error:
             case CannotResolveHostError():

@@ -8,6 +8,7 @@ from typing import Final
 
 import ada_url
 
+from crawl_api.base import MAX_URL
 from crawl_worker.errors import PageError
 
 _SCHEMES: Final = ("http:", "https:")
@@ -32,7 +33,10 @@ def normalise(url: str, base: str | None = None) -> str:
     if parsed.username or parsed.password:
         raise PageError("InvalidURL", "a URL with a user name or password is not fetched")
     parsed.hash = ""
-    return str(parsed.href)
+    href = str(parsed.href)
+    if len(href) > MAX_URL:
+        raise PageError("InvalidURL", f"longer than {MAX_URL} characters: {href[:100]}…")
+    return href
 
 
 def host_of(url: str) -> str:

@@ -4,16 +4,17 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from obstore.exceptions import BaseError, GenericError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import from_url
 
-from crawl_api.worker_protocol import Assignment, StoredResult
+from crawl_api.worker_protocol import Assignment, Cleaned, Cleaning, Leftover, StoredResult
 from crawl_worker.operator_client import RejectedError
-from crawl_worker.output.forms import Content
 from crawl_worker.secrets import secret
+from crawl_worker.store import Content, StoreUnavailableError
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ PART_BYTES: Final = 8 << 20
 """Of an upload in parts; S3 wants 5 MiB at least."""
 _FOR_GOOD: Final = (FileNotFoundError, NotFoundError, PermissionDeniedError, UnauthenticatedError)
 """Such as a bucket that is not there, for which obstore raises Python's own error."""
+_CACHE: Final = ".cache"
+"""Beside the results of a namespace; no job can have this name."""
 _FIRST_DELAY: Final = 0.5
 _MAX_DELAY: Final = 15.0
 
@@ -39,6 +42,8 @@ class Bucket:
     def __init__(self, job: Assignment, credentials: Path | None) -> None:
         url = (job.output.store_url or "").rstrip("/")
         self._path = f"{job.namespace}/{job.name}/{job.uid}/{job.attempt}/{job.output.file_name}"
+        self._namespace = job.namespace
+        self._cache = f"{job.namespace}/{_CACHE}"
         self._url = f"{url}/{self._path}"
         self.last_problem = "it was not tried"
         try:
@@ -63,6 +68,53 @@ class Bucket:
                 _LOG.warning("cannot store yet", extra={"what": self._url, "error": self.last_problem})
             await asyncio.sleep(delay)
             delay = min(delay * 2, _MAX_DELAY)
+
+    async def cached(self, key: str) -> bytes | None:
+        """Return what is cached under a key; None if nothing is; raises StoreUnavailableError."""
+        try:
+            found = await self._store.get_async(f"{self._cache}/{key}")
+            return bytes(await found.bytes_async())
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except (BaseError, OSError) as error:
+            raise StoreUnavailableError(_first_line(error)) from error
+
+    async def keep_cached(self, key: str, content: bytes) -> None:
+        """Cache something under a key; raises StoreUnavailableError."""
+        try:
+            await self._store.put_async(f"{self._cache}/{key}", content)
+        except (BaseError, OSError) as error:
+            raise StoreUnavailableError(_first_line(error)) from error
+
+    async def clean(self, cleaning: Cleaning) -> Cleaned:
+        """Remove what is old of the namespace; raises StoreUnavailableError.
+
+        Whether the job of a result still exists is not known here: its age alone decides.
+        """
+        limit = datetime.now(UTC) - timedelta(seconds=cleaning.older_than_seconds)
+        removed = size = 0
+        prefix = self._cache if cleaning.what is Leftover.CACHE else self._namespace
+        try:
+            async for found in self._store.list(prefix=prefix):
+                old = [
+                    each
+                    for each in found
+                    if each["last_modified"] <= limit and self._is_one(each["path"], cleaning.what)
+                ]
+                if old:
+                    await self._store.delete_async([each["path"] for each in old])
+                removed += len(old)
+                size += sum(each["size"] for each in old)
+        except (BaseError, OSError) as error:
+            raise StoreUnavailableError(_first_line(error)) from error
+        return Cleaned(removed=removed, bytes=size)
+
+    def _is_one(self, path: str, what: Leftover) -> bool:
+        """Say whether a path is one that jobs write to: a bucket may hold other things."""
+        if what is Leftover.CACHE:
+            return path.startswith(f"{self._cache}/")
+        parts = path.removeprefix(f"{self._namespace}/").split("/")
+        return len(parts) == 4 and parts[0] != _CACHE and parts[3].startswith("results.")
 
     async def _put(self, content: Content) -> StoredResult:
         parts = _Parts(content())

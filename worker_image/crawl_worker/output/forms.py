@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from crawl_api.output import Compression, OutputFormat, OutputOptions
 from crawl_worker.ledger import Exchange, Ledger
+from crawl_worker.store import Content
 
 _PIECE: Final = 256 << 10
 _GROUP_ROWS: Final = 1000
@@ -16,13 +17,22 @@ _GROUP_BYTES: Final = 16 << 20
 """A row group of a Parquet file ends at either."""
 _TEMPORARY: Final = "results.tmp"
 
-_TEXTS: Final = ("url", "finalUrl", "contentType", "fetchedAt", "title", "text", "markdown", "digest", "duplicateOf")
+_TEXTS: Final = (
+    "url",
+    "finalUrl",
+    "contentType",
+    "kind",
+    "fetchedAt",
+    "title",
+    "text",
+    "markdown",
+    "digest",
+    "duplicateOf",
+)
 _NUMBERS: Final = ("status", "elapsedMs", "bytes")
-_DOCUMENTS: Final = ("links", "metadata", "fields", "pdf", "data", "truncated", "error")
+_FLAGS: Final = ("fromCache",)
+_DOCUMENTS: Final = ("links", "images", "tables", "jsonLd", "metadata", "fields", "pdf", "data", "truncated", "error")
 """Columns that hold JSON: their shape is the page's or the job's, not the file's."""
-
-Content = Callable[[], Iterator[bytes]]
-"""Yields a result from its start whenever it is called."""
 
 
 def content(ledger: Ledger, options: OutputOptions, directory: Path) -> Content:
@@ -74,6 +84,7 @@ def _write_parquet(lines: Iterator[bytes], path: Path) -> None:
     from arro3.io import write_parquet  # noqa: PLC0415
 
     types = dict.fromkeys((*_TEXTS, *_DOCUMENTS), DataType.utf8()) | dict.fromkeys(_NUMBERS, DataType.int64())
+    types |= dict.fromkeys(_FLAGS, DataType.bool())
     schema = Schema([Field(name, kind) for name, kind in types.items()])
 
     def batches() -> Iterator[Any]:

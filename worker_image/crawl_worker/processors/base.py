@@ -10,6 +10,7 @@ from crawl_worker.context import Context
 from crawl_worker.errors import PageError
 from crawl_worker.extract.pages import Kind, is_pdf, kind_of
 from crawl_worker.extract.pool import Source
+from crawl_worker.extract.selectors import require
 from crawl_worker.fetch.fetcher import Page
 from crawl_worker.findings import Finding
 from crawl_worker.records import Extracted, Record
@@ -21,14 +22,19 @@ Read = Callable[[Context, Page], Awaitable[tuple[Extracted, PageError | None]]]
 """Takes from a page what the job asks for, or tells why it cannot."""
 
 _MAX_CONTENT_TYPE = 256
+_UNREAD = "other"
 
 
 async def read(context: Context, page: Page) -> tuple[Extracted, PageError | None]:
     """Take from a page what the job asks for; nothing from what is no text, or could not be fetched."""
     kind = kind_of(page.content_type, page.body)
-    if page.error is not None or kind is None:
+    if page.error is not None:
         return Extracted(), page.error
     try:
+        if kind is None:
+            what = page.content_type or "what is of no stated type"
+            require(context.job.extract.selectors, {}, f"{what[:100]} has no match for")
+            return Extracted(), None
         return await context.extract(Source(page.final_url, page.content_type, kind, page.body)), None
     except PageError as error:
         return Extracted(), error
@@ -55,8 +61,16 @@ def record_of(name: str, page: Page, extracted: Extracted, error: PageError | No
         final_url=page.final_url,
         status=page.status,
         content_type=page.content_type[:_MAX_CONTENT_TYPE] or None,
+        kind=_kind(page, extracted) if page.error is None else None,
         fetched_at=page.fetched_at,
         elapsed_ms=page.elapsed_ms,
         bytes=len(page.body) if page.status is not None else None,
+        from_cache=page.from_cache or None,
         error=error.job_error(name, attempt) if error is not None else None,
     )
+
+
+def _kind(page: Page, extracted: Extracted) -> str:
+    if extracted.pdf is not None:
+        return Kind.PDF
+    return kind_of(page.content_type, page.body) or _UNREAD

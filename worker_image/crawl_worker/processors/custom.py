@@ -47,6 +47,12 @@ async def custom(context: Context) -> AsyncGenerator[Finding, None]:
     wanted = context.job.custom
     assert wanted is not None  # noqa: S101 (checked with the assignment)
     processor, parameters = resolved(wanted)
+    async for finding in run(processor, parameters, context):
+        yield finding
+
+
+async def run(processor: CustomProcessor, parameters: BaseModel, context: Context) -> AsyncGenerator[Finding, None]:
+    """Yield what a processor yields, and close it at the end."""
     records = processor.run(parameters, context)
     context.expect(context.items)
     try:
@@ -58,7 +64,7 @@ async def custom(context: Context) -> AsyncGenerator[Finding, None]:
 
 
 def resolved(wanted: CustomCrawl) -> tuple[CustomProcessor, BaseModel]:
-    """Return the processor that a job names, and its parameters.
+    """Return the processor that a job names, and its parameters, defaults included.
 
     Raises:
         InvalidJobError: there is none of that name, or the parameters do not fit, with all errors.
@@ -68,11 +74,20 @@ def resolved(wanted: CustomCrawl) -> tuple[CustomProcessor, BaseModel]:
         known = ", ".join(sorted(found.names)) or "none"
         raise InvalidJobError(f"no processor is called {wanted.processor}; there are: {known}")
     processor = _load(wanted.processor)
+    return processor, checked(processor.parameters, wanted.parameters, "custom")
+
+
+def checked(model: type[BaseModel], parameters: Mapping[str, Any], member: str) -> BaseModel:
+    """Return parameters as their model reads them.
+
+    Raises:
+        InvalidJobError: they do not fit, with all errors, each with its path below that member of the spec.
+    """
     try:
-        return processor, processor.parameters.model_validate(wanted.parameters)
+        return model.model_validate(parameters)
     except ValidationError as error:
         problems = (
-            f"custom.parameters.{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            f"{member}.parameters.{'.'.join(map(str, each['loc']))}: {each['msg']}"
             for each in error.errors(include_url=False, include_input=False)
         )
         raise InvalidJobError("; ".join(problems)) from error
@@ -91,10 +106,11 @@ def _load(name: str) -> CustomProcessor:
 
 def catalogue() -> list[dict[str, Any]]:
     """Return name, description, JSON schema of the parameters and examples of every processor."""
-    listed = []
-    for name in sorted(entry_points(group=GROUP).names):
-        processor = _load(name)
-        schema = processor.parameters.model_json_schema()
-        told = processor.description or schema.get("description", "")
-        listed.append({"name": name, "description": told, "parameters": schema, "examples": list(processor.examples)})
-    return listed
+    return [described(name, _load(name)) for name in sorted(entry_points(group=GROUP).names)]
+
+
+def described(name: str, processor: CustomProcessor) -> dict[str, Any]:
+    """Return what is told of one processor."""
+    schema = processor.parameters.model_json_schema()
+    told = processor.description or schema.get("description", "")
+    return {"name": name, "description": told, "parameters": schema, "examples": list(processor.examples)}

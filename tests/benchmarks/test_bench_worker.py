@@ -1,0 +1,21 @@
+"""The benchmark of the worker works, at a size at which its numbers mean nothing."""
+
+import pytest
+
+import doctree
+from crawl_benchmarks.worker import figures, measure, rows
+
+pytestmark = [pytest.mark.benchmarks, pytest.mark.timeout(300)]
+
+
+async def test_all_sides_crawl_real_pages() -> None:
+    """Each brings as many pages as it was told to, and every figure that has a budget is there."""
+    doctree.require()
+    crawls = await measure(pages=25, repeats=1, idiomatic_pages=5)
+    assert [crawl.side.key for crawl in crawls] == ["worker", "bare", "two_cores", "idiomatic"]
+    assert [crawl.pages for crawl in crawls[:3]] == [25, 25, 25]
+    assert crawls[3].pages >= 5
+    assert {"ratio", "idiomatic_ratio", "two_core_ratio"} <= figures(crawls).keys()
+    assert all(value > 0 for value in figures(crawls).values())
+    assert all(crawl.memory_mb > 20 for crawl in crawls)
+    assert rows(crawls)[0][0] == "this worker"

@@ -1,0 +1,198 @@
+"""A worker of one's own: hooks in order, pauses that fit, an end by signal, and `/health`."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from crawl_worker.base_worker import BaseWorker, Pace, TooManyErrorsError
+from crawl_worker.health import HealthServer
+
+PROGRAM = """
+import asyncio, sys
+from crawl_worker.base_worker import BaseWorker
+
+class Counting(BaseWorker):
+    async def on_startup(self): print("startup", flush=True)
+    async def on_shutdown(self): print("shutdown", flush=True)
+    async def on_error(self, error): print("error", error, flush=True)
+    async def process_batch(self):
+        print("batch", flush=True)
+        match self.options["mode"]:
+            case "fail": raise RuntimeError("no luck")
+            case "slow": await asyncio.sleep(0.5)
+            case "stuck":
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    print("handed back", flush=True)
+        print("done", flush=True)
+        return 3
+
+sys.exit(Counting("counting", mode=sys.argv[1]).main(sys.argv[2:]))
+"""
+
+
+class Scripted(BaseWorker):
+    """Returns, or raises, one thing of a script after the other."""
+
+    def __init__(self, *script: int | Exception, pace: Pace | None = None) -> None:
+        super().__init__("scripted", pace or Pace(idle_interval=0.01, min_delay=0.01, max_delay=0.02), worker_id="7")
+        self.script = list(script)
+        self.told: list[str] = []
+        self.times: list[float] = []
+
+    async def on_startup(self) -> None:
+        self.told.append("startup")
+
+    async def on_shutdown(self) -> None:
+        self.told.append("shutdown")
+
+    async def on_error(self, error: Exception) -> None:
+        self.told.append(f"error {error}")
+
+    async def process_batch(self) -> int:
+        self.times.append(time.monotonic())
+        if len(self.script) == 1:
+            self.stop()
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        self.told.append(f"batch {step}")
+        return step
+
+
+async def test_hooks_run_in_order_and_items_are_counted() -> None:
+    worker = Scripted(2, 0, ValueError("x"), 1)
+    assert await worker.run() == 3
+    assert worker.told == ["startup", "batch 2", "batch 0", "error x", "batch 1", "shutdown"]
+    assert worker.options == {"worker_id": "7"}
+
+
+async def test_once_is_one_batch() -> None:
+    worker = Scripted(2, 2, 2)
+    assert await worker.run(once=True) == 2
+    assert worker.told == ["startup", "batch 2", "shutdown"]
+
+
+async def test_an_error_of_the_one_batch_is_raised_after_the_hooks() -> None:
+    worker = Scripted(ValueError("x"), 1)
+    with pytest.raises(ValueError, match="x"):
+        await worker.run(once=True)
+    assert worker.told == ["startup", "error x", "shutdown"]
+
+
+async def test_five_errors_in_a_row_end_the_worker_and_fewer_do_not() -> None:
+    good = Scripted(*[ValueError("x")] * 4, 1, *[ValueError("y")] * 4, 0)
+    assert await good.run() == 1
+    bad = Scripted(*[ValueError("x")] * 9)
+    with pytest.raises(TooManyErrorsError, match="5 errors in a row; the last: x"):
+        await bad.run()
+    assert bad.told == ["startup", *["error x"] * 5, "shutdown"]
+    assert not bad.state().healthy
+
+
+def test_pauses_double_from_one_second_to_five_minutes() -> None:
+    assert [Pace().delay(errors) for errors in (1, 2, 3, 9, 10, 1000)] == [1, 2, 4, 256, 300, 300]
+    assert (Pace().idle_interval, Pace().max_errors) == (30, 5)
+
+
+async def test_the_pause_is_short_after_work_and_long_after_none() -> None:
+    worker = Scripted(1, 0, 1, pace=Pace(busy_interval=0.01, idle_interval=0.4))
+    await worker.run()
+    busy, idle = (after - before for before, after in zip(worker.times, worker.times[1:], strict=False))
+    assert busy < 0.2
+    assert idle > 0.39
+
+
+async def test_stop_ends_a_pause_at_once() -> None:
+    worker = Scripted(0, 0, pace=Pace(idle_interval=60))
+    running = asyncio.create_task(worker.run())
+    while len(worker.times) < 1:  # noqa: ASYNC110 (the loop under test has no event for it)
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    worker.stop()
+    async with asyncio.timeout(2):
+        assert await running == 0
+
+
+def test_the_environment_sets_the_pace_and_all_that_is_wrong_is_said() -> None:
+    environment = {"WORKER_IDLE_INTERVAL": "7.5", "WORKER_MAX_RETRIES": "2", "BACKOFF_MAX_DELAY": "9"}
+    assert Pace.of(environment) == Pace(idle_interval=7.5, max_errors=2, max_delay=9)
+    with pytest.raises(ValueError, match=r"WORKER_IDLE_INTERVAL.*; WORKER_MAX_RETRIES"):
+        Pace.of({"WORKER_IDLE_INTERVAL": "-1", "WORKER_MAX_RETRIES": "many"})
+
+
+def get(port: int | None, path: str = "/health") -> tuple[int, Any]:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        return error.code, json.loads(error.read() or b"{}")
+
+
+async def test_health_is_told_and_a_worker_that_fails_is_not_healthy() -> None:
+    worker = Scripted(3)
+    async with HealthServer(worker.state, 0) as server:
+        assert await asyncio.to_thread(get, server.port) == (
+            200,
+            {
+                "status": "healthy",
+                "worker": "scripted",
+                "healthy": True,
+                "processed": 0,
+                "errors": 0,
+                "batch_seconds": 0,
+            },
+        )
+        await worker.run()
+        worker.errors = 5
+        status, told = await asyncio.to_thread(get, server.port)
+        assert (status, told["status"], told["processed"]) == (503, "unhealthy", 3)
+        assert (await asyncio.to_thread(get, server.port, "/else"))[0] == 404
+
+
+async def start(tmp_path: Path, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, str(program), *arguments), stdout=asyncio.subprocess.PIPE, env=os.environ | environment
+    )
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, list[str]]:
+    async with asyncio.timeout(20):
+        out, _ = await process.communicate()
+    return process.returncode, out.decode().split("\n")[:-1]
+
+
+async def test_a_program_runs_once_and_exits_with_zero(tmp_path: Path) -> None:
+    assert await ended(await start(tmp_path, "count", "--once")) == (0, ["startup", "batch", "done", "shutdown"])
+
+
+async def test_a_program_that_cannot_go_on_says_so_by_its_code(tmp_path: Path) -> None:
+    program = await start(tmp_path, "fail", WORKER_MAX_RETRIES="3", BACKOFF_MIN_DELAY="0.01")
+    assert await ended(program) == (1, ["startup", *["batch", "error no luck"] * 3, "shutdown"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("mode", "last"), [("slow", ["batch", "done"]), ("stuck", ["batch", "handed back"])])
+async def test_a_signal_lets_the_batch_end_or_hand_back(
+    tmp_path: Path, number: signal.Signals, mode: str, *, last: list[str]
+) -> None:
+    """A batch that ends within the grace is finished, another one is cancelled; the hook runs, the code is 0."""
+    program = await start(tmp_path, mode, WORKER_GRACE_SECONDS="1" if mode == "stuck" else "10")
+    assert program.stdout is not None
+    assert await program.stdout.readline() == b"startup\n"
+    assert await program.stdout.readline() == b"batch\n"
+    program.send_signal(number)
+    code, lines = await ended(program)
+    assert (code, ["batch", *lines]) == (0, [*last, "shutdown"])
