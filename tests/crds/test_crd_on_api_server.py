@@ -116,12 +116,12 @@ BAD: dict[str, tuple[Any, str, str]] = {
     "selector with both": (
         selectors({"name": "a", "css": "p", "xpath": "//p"}),
         "spec.extract.selectors[0]",
-        "exactly one of css and xpath must be set",
+        "exactly one of css, xpath and jsonpath must be set",
     ),
     "selector with neither": (
         selectors({"name": "a"}),
         "spec.extract.selectors[0]",
-        "exactly one of css and xpath must be set",
+        "exactly one of css, xpath and jsonpath must be set",
     ),
     "selectors of one name": (
         selectors({"name": "a", "css": "p"}, {"name": "a", "css": "q"}),
