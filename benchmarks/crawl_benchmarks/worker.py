@@ -224,7 +224,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few pages: to see that it works, not how fast")
     quick = parser.parse_args().quick
     crawls = asyncio.run(
-        measure(pages=100 if quick else ALL, repeats=1 if quick else 5, idiomatic_pages=30 if quick else ALL)
+        measure(pages=100 if quick else ALL, repeats=1 if quick else 3, idiomatic_pages=30 if quick else ALL)
     )
     print(machine())
     print()
