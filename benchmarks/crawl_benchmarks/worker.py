@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -47,6 +48,8 @@ class Crawl:
     pages: int
     seconds: float
     """From the first page asked for to the end of the process, its results written."""
+    cpu_seconds: float
+    """Of all its processes, their start included: on a busy machine it says more than the clock."""
     memory_mb: float
     """The most that all its processes held at once, in 10^6 bytes."""
 
@@ -54,6 +57,11 @@ class Crawl:
     def rate(self) -> float:
         """Pages per second."""
         return self.pages / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Milliseconds of CPU per page."""
+        return 1000 * self.cpu_seconds / self.pages
 
 
 def spider(kind: str) -> Callable[[str, int, Path], tuple[list[str], dict[str, str]]]:
@@ -125,6 +133,7 @@ async def crawl(side: Side, site: DocSite, start: str, pages: int, cores: list[i
             stderr=asyncio.subprocess.PIPE,
             preexec_fn=lambda: os.sched_setaffinity(0, cores[: side.cores]),
         )
+        before = _cpu()
         peak = Peak(process.pid)
         sampling = asyncio.create_task(peak.watch())
         async with asyncio.timeout(_TIMEOUT):
@@ -133,7 +142,13 @@ async def crawl(side: Side, site: DocSite, start: str, pages: int, cores: list[i
         sampling.cancel()
     if process.returncode or site.first is None:
         raise RuntimeError(f"{side.title} failed: {errors.decode()[-2000:]}")
-    return Crawl(side, site.pages, ended - site.first, peak.most / 1e6)
+    return Crawl(side, site.pages, ended - site.first, _cpu() - before, peak.most / 1e6)
+
+
+def _cpu() -> float:
+    """Return the CPU seconds of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Peak:
@@ -192,12 +207,17 @@ async def measure(*, pages: int, repeats: int, idiomatic_pages: int) -> list[Cra
 def figures(crawls: list[Crawl]) -> dict[str, float]:
     """Return the figures that have a budget, and those they are made from."""
     rates = {key: median(each.rate for each in crawls if each.side.key == key) for key in _keys(crawls)}
+    cpu = {
+        key: median(each.cpu_seconds / each.pages for each in crawls if each.side.key == key) for key in _keys(crawls)
+    }
     memory = {key: max(each.memory_mb for each in crawls if each.side.key == key) for key in _keys(crawls)}
     return {
         "ratio": rates["worker"] / rates["bare"],
         "idiomatic_ratio": rates["worker"] / rates["idiomatic"],
         "two_core_ratio": rates["two_cores"] / rates["worker"],
+        "cpu_ratio": cpu["bare"] / cpu["worker"],
         **{f"{key}_pages_per_second": rate for key, rate in rates.items()},
+        **{f"{key}_cpu_ms_per_page": used for key, used in cpu.items()},
         **{f"{key}_memory_mb": held for key, held in memory.items()},
     }
 
@@ -213,8 +233,9 @@ def rows(crawls: list[Crawl]) -> list[list[str]]:
         mine = [each for each in crawls if each.side.key == key]
         rates = sorted(each.rate for each in mine)
         spread = f"{rates[0]:.1f} … {rates[-1]:.1f}"
-        memory = max(each.memory_mb for each in mine)
-        found.append([mine[0].side.title, str(mine[0].pages), f"{median(rates):.1f}", spread, f"{memory:.0f}"])
+        memory = f"{max(each.memory_mb for each in mine):.0f}"
+        cpu = f"{median(each.cpu_ms for each in mine):.1f}"
+        found.append([mine[0].side.title, str(mine[0].pages), f"{median(rates):.1f}", spread, cpu, memory])
     return found
 
 
@@ -224,11 +245,11 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few pages: to see that it works, not how fast")
     quick = parser.parse_args().quick
     crawls = asyncio.run(
-        measure(pages=100 if quick else ALL, repeats=1 if quick else 5, idiomatic_pages=30 if quick else ALL)
+        measure(pages=100 if quick else ALL, repeats=1 if quick else 3, idiomatic_pages=30 if quick else ALL)
     )
     print(machine())
     print()
-    print(table(["", "pages", "pages/s, median", "lowest … highest", "peak MB"], rows(crawls)))
+    print(table(["", "pages", "pages/s, median", "lowest … highest", "CPU ms per page", "peak MB"], rows(crawls)))
     print()
     told: dict[str, Any] = {name: round(value, 3) for name, value in figures(crawls).items()}
     print(json.dumps(told))

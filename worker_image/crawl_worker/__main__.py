@@ -150,7 +150,7 @@ def run(
         on_expiry=lambda: _last_resort(settings.termination_log, attempt, job.timeout_seconds),
     )
     attempt = Attempt(settings, job, networks, started, watchdog)
-    worker = AttemptWorker(attempt, job, grace)
+    worker = AttemptWorker(attempt, job, 2 * grace)  # the watchdog comes first, and knows more to say
     watchdog.start()
     reactor.startRunning(installSignalHandlers=False)
 
