@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ForbiddenError,
         JobFailedError,
         NotFoundError,
+        QueueFullError,
         RateLimitError,
         ResultUnavailableError,
         TimeoutError,  # noqa: A004 - the name that clients of such APIs expect
@@ -54,6 +55,7 @@ _PLACES: Final = {
         "ForbiddenError",
         "JobFailedError",
         "NotFoundError",
+        "QueueFullError",
         "RateLimitError",
         "ResultUnavailableError",
         "TimeoutError",
@@ -97,6 +99,7 @@ __all__ = [
     "Page",
     "Phase",
     "Priority",
+    "QueueFullError",
     "QueueStats",
     "RateLimitError",
     "Result",

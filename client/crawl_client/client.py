@@ -158,3 +158,12 @@ class CrawlClient:
     async def health(self) -> Health:
         """Look at everything between here and the jobs."""
         return await self.stats.health()
+
+    async def namespaces(self) -> list[str]:
+        """Return the names of the cluster's namespaces.
+
+        Raises:
+            ForbiddenError: who asks may not see them.
+        """
+        answer = await self._transport.call("GET", "/api/v1/namespaces", params={"limit": "1000"})
+        return [item["metadata"]["name"] for item in answer.get("items") or ()]

@@ -1,12 +1,13 @@
 """Objects of one kind on the API server: the verbs that jobs and schedules share."""
 
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
 from crawl_api.names import API_VERSION
 from crawl_client.answers import Event
-from crawl_client.errors import NotFoundError, UnavailableError
+from crawl_client.errors import UnavailableError
 from crawl_client.models import ApiObject
 from crawl_client.transport import MERGE_PATCH, Object, Transport
 from crawl_client.watching import watch
@@ -100,26 +101,19 @@ class Collection(Generic[T]):
                     metadata = {"namespace": gone[0], "name": gone[1]}
                     yield Event("DELETED", self._model({"metadata": metadata, "spec": {}}))
                 known, first = seen, False
-            params = _selectors(labels, fields)
+            watched = watch(self._transport, self.path(namespace), _selectors(labels, fields), version)
             try:
-                async for kind, changed, version in watch(self._transport, self.path(namespace), params, version):  # noqa: B007, B020 - the version to go on from
-                    if kind == "BOOKMARK":
-                        continue
-                    found = self._model(changed)
-                    (known.discard if kind == "DELETED" else known.add)((found.namespace, found.name))
-                    yield Event(kind, found)
+                async with contextlib.aclosing(watched):
+                    async for kind, changed, _ in watched:
+                        if kind == "BOOKMARK":
+                            continue
+                        found = self._model(changed)
+                        (known.discard if kind == "DELETED" else known.add)((found.namespace, found.name))
+                        yield Event(kind, found)
             except UnavailableError as error:
                 if error.reason != "Expired":
                     raise
                 version = ""
-
-    async def exists(self, name: str, namespace: str | None = None) -> bool:
-        """Tell whether there is one of that name."""
-        try:
-            await self.read(name, namespace)
-        except NotFoundError:
-            return False
-        return True
 
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:

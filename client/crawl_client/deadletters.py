@@ -1,12 +1,10 @@
 """Dead letters: jobs whose attempts are used up, kept for a person to look at, run again, or throw away."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
 from crawl_api.names import ANNOTATION_DEAD_LETTER
-from crawl_client.answers import Outcome
-from crawl_client.bulk import for_each
 from crawl_client.errors import ConflictError
 from crawl_client.jobs import Filter, Jobs
 from crawl_client.models import Job
@@ -39,20 +37,12 @@ class DeadLetters:
             raise ConflictError(f"{job.name} is {job.phase} and no dead letter", 409, reason="NotDeadLetter")
         return job
 
-    async def requeue(self, names: Iterable[str], namespace: str | None = None) -> Outcome[Job]:
-        """Run dead letters once more, with fresh attempts."""
+    async def requeue(self, name: str, namespace: str | None = None) -> Job:
+        """Run one once more, with fresh attempts."""
+        job = await self.get(name, namespace)
+        return await self._jobs.requeue(job.name, job.namespace)
 
-        async def again(name: str) -> Job:
-            return await self._jobs.requeue((await self.get(name, namespace)).name, namespace)
-
-        return await for_each(names, again)
-
-    async def purge(self, names: Iterable[str], namespace: str | None = None) -> Outcome[Job]:
-        """Remove dead letters for good."""
-
-        async def remove(name: str) -> Job:
-            job = await self.get(name, namespace)
-            await self._jobs.delete(job.name, job.namespace)
-            return job
-
-        return await for_each(names, remove)
+    async def purge(self, name: str, namespace: str | None = None) -> None:
+        """Remove one for good."""
+        job = await self.get(name, namespace)
+        await self._jobs.delete(job.name, job.namespace)

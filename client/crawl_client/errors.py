@@ -102,6 +102,10 @@ class RateLimitError(APIError):
     """Too many requests; `retry_after` says for how long to stay away."""
 
 
+class QueueFullError(RateLimitError):
+    """No more jobs may be stored there now: a quota of the namespace is used up."""
+
+
 class UnavailableError(APIError):
     """No answer, or one that says to come back later."""
 
@@ -121,7 +125,7 @@ def from_status(code: int, body: Mapping[str, object], retry_after: float, call:
         case 401:
             kind, message = AuthenticationError, f"{call}: the API server does not know who asks: {message}"
         case 403:
-            kind = ForbiddenError
+            kind = QueueFullError if "exceeded quota" in message else ForbiddenError
         case 404:
             kind = NotFoundError
         case 409:

@@ -106,8 +106,9 @@ async def _states(jobs: Jobs, names: dict[str, None], namespace: str | None, pol
     except NotFoundError:
         raise
     except (ForbiddenError, UnavailableError):
-        async for job in _polled(jobs, names, namespace, poll):
-            yield job
+        async with contextlib.aclosing(_polled(jobs, names, namespace, poll)) as states:
+            async for job in states:
+                yield job
 
 
 async def _watched(

@@ -1,7 +1,8 @@
 """A watch that lasts: it goes on from where it was when the connection ends, and says when it cannot."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -18,7 +19,7 @@ _GONE: Final = 410
 
 async def watch(
     transport: Transport, path: str, params: Mapping[str, str], version: str
-) -> AsyncIterator[tuple[str, dict[str, Any], str]]:
+) -> AsyncGenerator[tuple[str, dict[str, Any], str], None]:
     """Yield kind, object and version of each change after a version; bookmarks too. It never ends by itself.
 
     Raises:
@@ -29,10 +30,11 @@ async def watch(
     failures = 0
     while True:
         try:
-            async for kind, item in _once(transport, path, {**params, "resourceVersion": version}):
-                failures = 0
-                version = item["metadata"]["resourceVersion"]
-                yield kind, item, version
+            async with contextlib.aclosing(_once(transport, path, {**params, "resourceVersion": version})) as changes:
+                async for kind, item in changes:
+                    failures = 0
+                    version = item["metadata"]["resourceVersion"]
+                    yield kind, item, version
         except ValueError:
             failures += 1  # the connection broke in the middle of a line
         except APIError as error:
@@ -47,7 +49,7 @@ async def watch(
 
 async def _once(
     transport: Transport, path: str, params: Mapping[str, str]
-) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
     """Yield changes until the connection ends."""
     asked = {**params, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(_SERVER_SECONDS)}
     async with transport.stream(path, asked, silence=_SERVER_SECONDS + 30) as response:

@@ -1,7 +1,7 @@
 """Worker pods: which there are, what they do, and what they log."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -49,6 +49,10 @@ class Worker:
             node=pod.get("spec", {}).get("nodeName", ""),
             created=datetime.fromisoformat(metadata["creationTimestamp"]),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its members by name."""
+        return asdict(self)
 
     @property
     def alive(self) -> bool:
