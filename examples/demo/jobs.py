@@ -21,7 +21,7 @@ class JobView:
     @classmethod
     def read(cls, stage: Stage) -> list[Self]:
         """Return all jobs, sorted by name."""
-        found = json.loads(stage.kubectl("get", "crawls", "--output=json"))
+        found = json.loads(stage.kubectl("get", "crawljobs", "--output=json"))
         return [
             cls(item["metadata"]["name"], item["spec"]["type"], CrawlJobStatus.model_validate(item.get("status", {})))
             for item in found["items"]

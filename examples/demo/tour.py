@@ -69,7 +69,7 @@ class Tour:
         manifest = _shown(_manifests(self.stage) / "batch.yaml")
         commands = {
             f". {self.stage.env_file}": "make kubectl, and this shell, talk to this cluster",
-            "kubectl get crawls -o wide": "all columns; with -w, follow what happens",
+            "kubectl get crawl -o wide": "all columns; with -w, follow what happens",
             "kubectl describe crawl dead-links": "conditions, errors and events of a job",
             f"kubectl logs -l {LABEL_JOB}=catalogue": "what its worker logged",
             f"kubectl delete crawl catalogue && kubectl apply -f {manifest}": "run it again",
@@ -96,7 +96,7 @@ class Tour:
                 time.sleep(_POLL_SECONDS)
 
     def _present(self, catalogue: JobView, dead_links: JobView, one_page: JobView) -> None:
-        self.screen.command("kubectl get crawls", self.stage.kubectl("get", "crawls"))
+        self.screen.command("kubectl get crawl", self.stage.kubectl("get", "crawl"))
         self._conditions(catalogue)
         self.screen.table(
             f"Errors of {dead_links.name} (its other pages were crawled)",

@@ -91,7 +91,11 @@ def processes(home: Path) -> list[psutil.Process]:
 
 
 def remains(home: Path) -> list[str]:
-    """Return what is left of the demos of this home: processes, and files other than locks."""
+    """Return what is left of the demos of this home: processes, and files other than locks.
+
+    A process that was killed takes its moment to be gone.
+    """
+    psutil.wait_procs(processes(home), timeout=5)
     files = [str(path) for path in home.rglob("*") if path.is_file() and not path.name.endswith("lock")]
     return [str(process) for process in processes(home)] + files
 
@@ -131,7 +135,7 @@ def test_kept_demo_can_be_talked_to_replaced_and_ended(start: Start, home: Path)
         command = ["sh", "-c", f". '{env_file}' && kubectl {arguments}"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    assert "catalogue" in kubectl("get crawls")
+    assert "catalogue" in kubectl("get crawl")
     assert kubectl("logs -l crawl-operator.io/job=catalogue")
     manifest = Path(env_file).parent / "manifests" / "single.yaml"
     kubectl(f"delete crawl one-page && kubectl apply -f {manifest}")

@@ -115,7 +115,7 @@ class InnerLife:
         soon = any(
             timer.when() < now + (_AGAIN if key in queue._failures else _SOON) for key, timer in queue._timers.items()
         )
-        return not (queue._ready or queue._in_hand or soon)
+        return not (len(queue) or queue._in_hand or soon)
 
     @property
     def report_url(self) -> str:

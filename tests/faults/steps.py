@@ -95,12 +95,14 @@ def becomes(name: str, phase: str) -> Step:
     return Step(f"{name} is {phase}", _nothing, lambda now: now.phase(name) == phase)
 
 
-def waits(name: str, reason: str) -> Step:
-    return Step(
-        f"{name} waits for {reason}",
-        _nothing,
-        lambda now: now.condition(name, "Scheduled").get("reason") == reason,
-    )
+def waits(name: str, reason: str, saying: str = "") -> Step:
+    """Wait until a job's status says why it waits, in words that hold this."""
+
+    def ready(now: Picture) -> bool:
+        condition = now.condition(name, "Scheduled")
+        return condition.get("reason") == reason and saying in condition["message"]
+
+    return Step(f"{name} waits for {reason} {saying}".strip(), _nothing, ready)
 
 
 def expires(name: str) -> Step:

@@ -44,7 +44,7 @@ def schedules(name: str, job: Mapping[str, Any], **spec: Any) -> Step:
     return Step(f"{name} is scheduled", do)
 
 
-def comes(name: str, runs: int = 0, missed: int = 0, *, times: int = 1, later: float = 0) -> Step:
+def comes(name: str, runs: int = 0, missed: int = 0, *, times: int = 1, later: float = 0, held: bool = False) -> Step:
     """Let the next time come, once so many runs are counted as made and as missed.
 
     Args:
@@ -53,6 +53,7 @@ def comes(name: str, runs: int = 0, missed: int = 0, *, times: int = 1, later: f
         missed: likewise.
         times: how many times come at once: nobody looks in between.
         later: seconds more.
+        held: whether a run that is due must wait by then for one that goes on: the count does not tell.
     """
 
     async def do(hand: Hand) -> None:
@@ -62,7 +63,8 @@ def comes(name: str, runs: int = 0, missed: int = 0, *, times: int = 1, later: f
         hand.pass_time((due - hand.world.clock.now()).total_seconds() + (times - 1) * _HOUR + later)
 
     def ready(now: Picture) -> bool:
-        return _counted(now, name) == (runs, missed) and "nextExecutionAt" in _status(now, name)
+        waits = _condition(now, name, "Ready").get("reason") == "RunActive"
+        return _counted(now, name) == (runs, missed) and "nextExecutionAt" in _status(now, name) and waits >= held
 
     return Step(f"{times} times of {name} come", do, ready)
 
@@ -81,7 +83,7 @@ def hours_pass(name: str, hours: int, *, suspended: bool) -> Step:
         hand.pass_time(hours * _HOUR)
 
     wanted = "True" if suspended else "False"
-    return Step(f"{hours} hours pass", do, lambda now: _condition(now, name, "Suspended") == wanted)
+    return Step(f"{hours} hours pass", do, lambda now: _condition(now, name, "Suspended").get("status") == wanted)
 
 
 def edits(name: str, runs: int, **spec: Any) -> Step:
@@ -91,7 +93,7 @@ def edits(name: str, runs: int, **spec: Any) -> Step:
         await patch(hand, SCHEDULES, name, {"spec": spec})
 
     return Step(
-        f"{name} is changed", do, lambda now: _counted(now, name)[0] == runs and _condition(now, name, "Ready") != ""
+        f"{name} is changed", do, lambda now: _counted(now, name)[0] == runs and bool(_condition(now, name, "Ready"))
     )
 
 
@@ -130,9 +132,8 @@ def _counted(now: Picture, name: str) -> tuple[int, int]:
     return status.get("executionCount", 0), status.get("missedCount", 0)
 
 
-def _condition(now: Picture, name: str, kind: str) -> str:
-    found = (each["status"] for each in _status(now, name).get("conditions", ()) if each["type"] == kind)
-    return next(found, "")
+def _condition(now: Picture, name: str, kind: str) -> dict[str, Any]:
+    return next((each for each in _status(now, name).get("conditions", ()) if each["type"] == kind), {})
 
 
 def _all(phase: Phase, *names: str) -> dict[str, str]:
@@ -161,7 +162,7 @@ STORIES: Final = (
             schedules("a", _ENDLESS, concurrencyPolicy="Forbid"),
             comes("a"),
             comes("a", 1),
-            comes("a", 1),
+            comes("a", 1, held=True),
             has("a", 1, 1),
             cancels("a-1", when="Suspended"),
             has("a", 2, 1),

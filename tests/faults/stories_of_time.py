@@ -23,8 +23,11 @@ def _stored(name: str, **spec: Any) -> tuple[Step, ...]:
 
 
 def _fails(name: str, failure: Any = REFUSAL, **spec: Any) -> tuple[Step, ...]:
-    said = outcome(0, failure=failure)
-    return applies(name, **spec), runs(name), ends(name, said, exit_code=1, reason="Error")
+    return applies(name, **spec), runs(name), _breaks(name, failure)
+
+
+def _breaks(name: str, failure: Any = REFUSAL) -> Step:
+    return ends(name, outcome(0, failure=failure), exit_code=1, reason="Error")
 
 
 STORIES: Final = (
@@ -62,7 +65,14 @@ STORIES: Final = (
     ),
     Scenario(
         "what-it-needs-has-failed",
-        (applies("b", **_after("a")), waits("b", "DependencyNotMet"), *_fails("a")),
+        (
+            applies("b", **_after("a")),
+            waits("b", "DependencyNotMet"),
+            applies("a"),
+            runs("a"),
+            waits("b", "DependencyNotMet", "a is Processing"),
+            _breaks("a"),
+        ),
         {"a": Phase.FAILED, "b": Phase.FAILED},
     ),
     Scenario(
