@@ -6,6 +6,7 @@ from importlib.metadata import entry_points, version
 from typing import Annotated, Final
 
 import typer
+from typer._completion_classes import completion_init
 
 from crawl_cli.output import note, say
 
@@ -26,6 +27,7 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
+    completion_init()  # typer does so only where it adds flags of its own
     for room in _ROOMS:
         importlib.import_module(f"crawl_cli.{room}").register(app)
     for point in entry_points(group=PLUGINS):

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import sys
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -86,9 +86,10 @@ def take_line(words: list[str]) -> None:
 
 
 def _given(flag: str) -> str | None:
-    for place, word in enumerate(_line or sys.argv):
-        if word == flag and place + 1 < len(_line or sys.argv):
-            return (_line or sys.argv)[place + 1]
+    line = _line or (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
+    for word, after in zip(line, [*line[1:], ""], strict=True):
+        if word == flag:
+            return after or None
         if word.startswith(f"{flag}=") and flag.startswith("--"):
             return word.partition("=")[2]
     return None

@@ -73,14 +73,9 @@ def migrate_scrapyd(
     _perform(work)
 
 
-def completion(
-    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash or zsh.")],
-    program: Annotated[
-        str, typer.Option(help="What is completed: kubectl-crawl or crawl-operator.")
-    ] = "crawl-operator",
-) -> None:
-    """Print what a shell needs to complete commands, flags and live names: source it in its start-up file."""
-    _perform(lambda: say(shells.script(shell, program)))
+def completion(shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash or zsh.")]) -> None:
+    """Print what a shell needs to complete crawl-operator, live names too: source it in its start-up file."""
+    _perform(lambda: say(shells.script(shell)))
 
 
 def _write(text: str, file: Path | None) -> None:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,7 +14,8 @@ from crawl_cli.output import as_json, as_yaml, note, say
 from crawl_cli.session import Session, command
 from crawl_client.jobs import Filter
 
-_WIDTH = 60
+_WIDTH: Final = 60
+_HEADS: Final = ("url", "status", "title", "error")
 
 
 async def results(
@@ -112,7 +113,7 @@ async def _table(records: AsyncIterator[dict[str, Any]], fields: list[str] | Non
     heads: list[str] = list(fields or ())
     rows: list[list[str]] = []
     async for record in records:
-        heads = heads or [name for name in ("url", "status", "title", "error") if name in record or name != "error"]
+        heads = heads or (list(_HEADS) if "url" in record else list(record)[:6])
         rows.append([_cell(record.get(head)) for head in heads])
     if not rows:
         note("no records")

@@ -8,12 +8,14 @@ from crawl_cli import complete
 from crawl_cli.exits import Refused
 
 SHELLS: Final = ("bash", "zsh")
+_PROGRAM: Final = "crawl-operator"
+"""kubectl completes `kubectl crawl` by itself."""
 
 _NO_FILES: Final = ":4"
 """The directive by which a plug-in tells kubectl to offer no files beside what it says."""
 
 
-def script(shell: str, program: str) -> str:
+def script(shell: str) -> str:
     """Return what a shell is to read.
 
     Raises:
@@ -23,8 +25,7 @@ def script(shell: str, program: str) -> str:
 
     if shell not in SHELLS:
         raise Refused(f"{shell} is none of {', '.join(SHELLS)}")
-    variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
-    return get_completion_script(prog_name=program, complete_var=variable, shell=shell)
+    return get_completion_script(prog_name=_PROGRAM, complete_var="_CRAWL_OPERATOR_COMPLETE", shell=shell)
 
 
 def for_kubectl() -> None:

@@ -1,6 +1,7 @@
 """The client: one object that opens the connection and holds the groups of methods."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -60,14 +61,11 @@ class CrawlClient:
         if server is not None and token is not None and kubeconfig is None and context is None:
             login = Login(server.rstrip("/"), namespace or "default")
         else:
-            found = find(kubeconfig, context, namespace)
-            login = Login(
-                server.rstrip("/") if server else found.server,
-                found.namespace,
-                found.context,
-                found.user,
-                found.cluster,
-            )
+            login = find(kubeconfig, context, namespace)
+            if server is not None:
+                login = replace(login, server=server.rstrip("/"))
+            if token is not None:  # and no certificate beside it, which would win
+                login = replace(login, user={})
         self._transport = Transport(login, token=token, timeout=timeout, retries=retries, parallel=parallel)
         self.jobs = Jobs(self._transport)
         self.schedules = Schedules(self._transport)

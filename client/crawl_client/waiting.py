@@ -77,6 +77,8 @@ async def wait_all(  # noqa: PLR0913 - what waiting may be told
     """
     missing = dict.fromkeys(names)
     found: dict[str, Job] = {}
+    if not missing:
+        return found
     try:
         async with asyncio.timeout(timeout), contextlib.aclosing(_states(jobs, missing, namespace, poll)) as states:
             async for job in states:
