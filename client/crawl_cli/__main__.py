@@ -38,13 +38,19 @@ def application() -> typer.Typer:
     return app
 
 
-def _root(
-    *,
-    show_version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
-) -> None:
-    if show_version:
+def _version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if asked:
         say(f"crawl-operator {version('crawl-operator')}")
         raise typer.Exit
+
+
+def _root(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
 
 
 def main() -> None:

@@ -63,9 +63,13 @@ def _names(incomplete: str, found: Callable[[Any], AsyncIterator[tuple[str, str]
     names: list[tuple[str, str]] = []
 
     async def ask() -> None:
-        where = {name: _given(f"--{name}") for name in ("kubeconfig", "context")}
-        namespace = _given("--namespace") or _given("-n")
-        async with asyncio.timeout(_SECONDS), CrawlClient(**where, namespace=namespace, retries=0) as client:
+        opened = CrawlClient(
+            kubeconfig=_given("--kubeconfig"),
+            context=_given("--context"),
+            namespace=_given("--namespace") or _given("-n"),
+            retries=0,
+        )
+        async with asyncio.timeout(_SECONDS), opened as client:
             async for name, meaning in found(client):
                 if name.startswith(incomplete):
                     names.append((name, meaning))

@@ -11,7 +11,7 @@ from crawl_api.names import GROUP
 from crawl_cli.exits import Refused
 from crawl_cli.jsonpath import JsonPath
 from crawl_cli.tables import Table
-from crawl_client.models import ApiObject
+from crawl_client.models import Job, Schedule
 
 Output = Annotated[
     str,
@@ -61,7 +61,7 @@ def show_value(value: Mapping[str, Any], form: str, table: Callable[[], None]) -
             raise Refused(f"-o {form} is none of {', '.join(FORMS)} and jsonpath=TEMPLATE")
 
 
-def show_object(item: ApiObject, form: str, table: Table) -> None:
+def show_object(item: Job | Schedule, form: str, table: Table) -> None:
     """Print one object."""
     if form in {"table", "wide"}:
         table.add([item])

@@ -131,10 +131,7 @@ def _commented(node: Schema, given: Schema, depth: int) -> list[str]:
             lines.append(f"{indent}{name}: {_inline(given[name])}")
         elif members:
             lines.append(f"{indent}# {name}:")
-            lines += [
-                f"{indent}# {line.strip()}" if line.strip().startswith("#") else line
-                for line in _defaults(child, depth + 1)
-            ]
+            lines += _defaults(child, depth + 1)
         else:
             lines.append(f"{indent}# {name}: {_inline(child.get('default'), child)}")
     return lines

@@ -98,7 +98,7 @@ def command(
             where = {key: given.pop(key) for key in common}
             raise typer.Exit(perform(functools.partial(work, **given), **where))
 
-        del run.__wrapped__  # type: ignore[attr-defined]
+        del run.__wrapped__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         app.command(name, **options)(run)

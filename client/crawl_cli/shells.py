@@ -42,10 +42,10 @@ def for_kubectl() -> None:
 def offers(words: list[str]) -> list[tuple[str, str]]:
     """Return what could stand in place of the last word, and what it means."""
     import typer
-    from typer._click.shell_completion import ShellComplete
+    from typer._completion_classes import BashComplete
 
     from crawl_cli.__main__ import application
 
     *before, last = words or [""]
-    found = ShellComplete(typer.main.get_command(application()), {}, "kubectl crawl", "").get_completions(before, last)
+    found = BashComplete(typer.main.get_command(application()), {}, "kubectl crawl", "").get_completions(before, last)
     return [(str(each.value), str(each.help or "").partition("\n")[0]) for each in found]

@@ -18,6 +18,7 @@ from crawl_client.models import Job
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
 _ORDER: Final = (Phase.PROCESSING, Phase.RETRY, Phase.PENDING, Phase.DELAYED, Phase.SUSPENDED)
 _WIDTHS: Final = {"NAME": 12, "TYPE": 6, "CLASS": 8, "PHASE": 10, "": 12, "PAGES": 7, "LEFT": 9, "AGE": 4}
@@ -112,7 +113,7 @@ def _drawn(session: Session, picture: Picture, height: int) -> "RenderableType":
     return Group(head, "", classes, "", _jobs(jobs, max(height - 13, 3), everywhere=session.everywhere))
 
 
-def _classes(jobs: list[Job]) -> "RenderableType":
+def _classes(jobs: list[Job]) -> "Table":
     columns: list[tuple[str, Callable[[Job], bool]]] = [
         ("WAITING", lambda job: job.phase is Phase.PENDING),
         ("DELAYED", lambda job: job.phase in {Phase.DELAYED, Phase.SUSPENDED}),
@@ -128,7 +129,7 @@ def _classes(jobs: list[Job]) -> "RenderableType":
     return table
 
 
-def _jobs(jobs: list[Job], rows: int, *, everywhere: bool) -> "RenderableType":
+def _jobs(jobs: list[Job], rows: int, *, everywhere: bool) -> "Table":
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
@@ -157,7 +158,7 @@ def _jobs(jobs: list[Job], rows: int, *, everywhere: bool) -> "RenderableType":
     return table
 
 
-def _table(left: list[str], right: list[str] | None = None) -> Any:
+def _table(left: list[str], right: list[str] | None = None) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")

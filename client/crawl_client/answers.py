@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from crawl_client.errors import AppError
+
 T = TypeVar("T")
 
 
@@ -52,7 +54,7 @@ class Failure:
     """One of many that could not be done; the others are not concerned."""
 
     name: str
-    error: Exception
+    error: AppError
 
     def __str__(self) -> str:
         return f"{self.name}: {self.error}"

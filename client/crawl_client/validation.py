@@ -148,7 +148,7 @@ def _sentence(error: ErrorDetails, spec: object) -> str:
     path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
     given, kind = error["input"], error["type"]
     if (template := _SENTENCES.get(kind)) is not None:
-        context = {"path": path, "shown": json.dumps(given, default=str), **error.get("ctx", {})}
+        context = {"path": path, "shown": json.dumps(given, default=str, ensure_ascii=False), **error.get("ctx", {})}
         context["words"] = ", ".join(f'"{word}"' for word in re.findall(r"'([^']*)'", str(context.get("expected"))))
         return template.format(**context)
     if kind in _TYPES:
@@ -157,5 +157,5 @@ def _sentence(error: ErrorDetails, spec: object) -> str:
     said = error["msg"].removeprefix("Value error, ")
     if match := re.match(r"(\w+) must be set when type is", said):
         return f"{path}.{match[1]}: Invalid value: {said}"
-    shown = "" if isinstance(given, Mapping | BaseModel) else f"{json.dumps(given, default=str)}: "
+    shown = "" if isinstance(given, Mapping | BaseModel) else f"{json.dumps(given, default=str, ensure_ascii=False)}: "
     return f"{path}: Invalid value: {shown}{said}"

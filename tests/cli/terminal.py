@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -75,6 +76,7 @@ class Program:
             stderr=side,
             env=self.environment(**env),
             start_new_session=True,
+            preexec_fn=_interruptible,  # noqa: PLW1509 - one system call, which allocates nothing
         )
         os.close(side)
         try:
@@ -83,6 +85,11 @@ class Program:
             process.kill()
             process.wait()
             os.close(main)
+
+
+def _interruptible() -> None:
+    """Take interrupts as on a terminal of one's own, also where the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Terminal:

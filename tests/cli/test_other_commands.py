@@ -73,7 +73,7 @@ def test_numbers_agree_with_the_objects(crawl: Program, site: DemoSite, shared: 
     assert any(line.split()[1:2] == ["slow"] for line in workers)
     queue = crawl.json("queue")
     assert queue["processing"] == queue["running"]["Critical"] == 1
-    counted = shared.kubectl("get", "crawls", "-o", "name").stdout.split()
+    counted = shared.kubectl("get", "crawljobs", "-o", "name").stdout.split()
     members = ("pending", "processing", "completed", "failed", "retry", "delayed")
     assert queue["total"] == sum(queue[name] for name in members) == len(counted)
     assert f"Total:           {len(counted)}" in crawl.says("queue")

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -163,3 +165,14 @@ def test_plugins_add_commands_and_a_broken_one_harms_nobody(tmp_path: Path) -> N
     done = cli("hello", "--loud", PYTHONPATH=str(tmp_path), KUBECONFIG=str(kubeconfig), HOME=str(tmp_path))
     assert (done.returncode, done.stdout) == (4, "HELLO here\n")
     assert "the plug-in 'broken'" in done.stderr
+
+
+def test_the_krew_manifest_names_the_program_that_is_installed() -> None:
+    manifest = yaml.safe_load((ROOT / "client" / "krew.yaml").read_text())
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert (manifest["kind"], manifest["metadata"]["name"]) == ("Plugin", "crawl")
+    [platform] = manifest["spec"]["platforms"]
+    assert platform["bin"] in scripts
+    assert f"kubectl-{manifest['metadata']['name']}" == platform["bin"]
+    assert manifest["spec"]["version"] == f"v{version('crawl-operator')}"
+    assert {"shortDescription", "description", "homepage"} <= set(manifest["spec"])

@@ -96,7 +96,7 @@ async def test_numbers_add_up_and_agree_with_the_objects(client: CrawlClient, sh
     assert queue.total == sum(
         (queue.pending, queue.processing, queue.completed, queue.failed, queue.retry, queue.delayed)
     )
-    assert queue.total == len(shared.kubectl("get", "crawls", "-o", "name").stdout.split())
+    assert queue.total == len(shared.kubectl("get", "crawljobs", "-o", "name").stdout.split())
     assert queue.completed == sum(queue.by_phase.get(phase, 0) for phase in (Phase.COMPLETED, Phase.PARTIAL_SUCCESS))
     workers = await client.stats.workers()
     assert workers.is_running

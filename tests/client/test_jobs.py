@@ -123,7 +123,7 @@ async def test_lists_are_filtered_by_the_server_and_paged_newest_first(client: C
     assert [job.name async for job in client.jobs.iterate(Filter(search="NEEDLE"))] == ["listed-x"]
     high = [job.name async for job in client.jobs.iterate(Filter(priority=7, search="listed"))]
     assert high == ["listed-1", "listed-3"]
-    counted = shared.kubectl("get", "crawls", "--field-selector=status.phase=Delayed", "-o", "name").stdout.split()
+    counted = shared.kubectl("get", "crawljobs", "--field-selector=status.phase=Delayed", "-o", "name").stdout.split()
     assert (await client.stats.queue()).by_phase[Phase.DELAYED] == len(counted)
     with pytest.raises(ValidationError, match="'sleeping' is no phase"):
         await client.jobs.list(Filter(phase="sleeping"))

@@ -137,7 +137,7 @@ async def listing(cluster: LocalCluster, name: str, count: int) -> None:
 
 async def test_a_list_of_many_pages_is_read_page_by_page(cluster: LocalCluster) -> None:
     with namespace(cluster, "list-many") as jobs:
-        await listing(cluster, jobs.namespace, 1600)
+        await listing(cluster, jobs.namespace, 1200)
 
 
 @pytest.mark.faults
