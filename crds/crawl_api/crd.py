@@ -20,7 +20,7 @@ no rule can look into (CEL does not see fields of unknown type) and which has no
 WAITING: Final = (Phase.PENDING, Phase.DELAYED, Phase.SUSPENDED)
 
 _ONE_OWNER: Final = {"x-kubernetes-map-type": "atomic"}
-"""The operator alone writes a status: the API server need not keep an owner of each field, which is a fifth of an object."""
+"""The operator alone writes a status: the API server need not keep an owner of each field, a fifth of an object."""
 
 Rule = dict[str, str]
 
