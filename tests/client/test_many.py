@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,11 @@ def admin_token(cluster: LocalCluster, name: str) -> str:
 
 async def test_waiting_for_500_jobs_holds_one_watch(cluster: LocalCluster) -> None:
     with namespace(cluster, "wait-many") as jobs, ApiProxy(cluster) as proxy:
-        options = {"server": proxy.url, "token": admin_token(cluster, jobs.namespace), "namespace": jobs.namespace}
+        options: dict[str, Any] = {
+            "server": proxy.url,
+            "token": admin_token(cluster, jobs.namespace),
+            "namespace": jobs.namespace,
+        }
         async with CrawlClient(**options) as client:
             made = (await client.submit_all(new(500))).done
             names = [job.name for job in made]
@@ -68,7 +73,11 @@ async def test_where_nothing_may_be_watched_a_job_is_asked_for(cluster: LocalClu
 
 async def test_a_watch_that_breaks_goes_on_where_it_was(cluster: LocalCluster) -> None:
     with namespace(cluster, "wait-break") as jobs, ApiProxy(cluster) as proxy:
-        options = {"server": proxy.url, "token": admin_token(cluster, jobs.namespace), "namespace": jobs.namespace}
+        options: dict[str, Any] = {
+            "server": proxy.url,
+            "token": admin_token(cluster, jobs.namespace),
+            "namespace": jobs.namespace,
+        }
         admin = CrawlClient(kubeconfig=cluster.kubeconfig, namespace=jobs.namespace)
         async with CrawlClient(**options) as client, admin:
             await client.submit_all(new(2))
