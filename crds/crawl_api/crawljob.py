@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from crawl_api.base import SpecModel, Time
+from crawl_api.enums import Priority as Priority  # noqa: PLC0414 - part of this module's face
 from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, MaintenanceRun, PdfCrawl, SingleCrawl, SiteCrawl
 from crawl_api.names import MAX_JOB_NAME
 from crawl_api.options import ExtractOptions, FetchOptions
@@ -13,20 +14,6 @@ from crawl_api.output import OutputOptions
 from crawl_api.worker_options import WorkerOptions
 
 _YEAR = 366 * 86400
-
-
-class Priority(StrEnum):
-    """Order of service when capacity is short, most urgent first."""
-
-    CRITICAL = "Critical"
-    HIGH = "High"
-    NORMAL = "Normal"
-    LOW = "Low"
-
-    @property
-    def rank(self) -> int:
-        """0 for the most urgent class."""
-        return list(Priority).index(self)
 
 
 class RetryOptions(SpecModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from crawl_api.base import SpecModel, Url
+from crawl_api.enums import JobType as JobType  # noqa: PLC0414 - part of this module's face
 
 URL_RULE = {
     "rule": "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''",
@@ -26,17 +27,6 @@ Pattern = Annotated[
 
 URLS_CEILING = 1000
 """The schema's own limit on a list of URLs; the operator's configured limit (50 by default) lies below it."""
-
-
-class JobType(StrEnum):
-    """What a job does; each value has a spec member of the same name."""
-
-    SINGLE = "Single"
-    BATCH = "Batch"
-    SITE = "Site"
-    PDF = "Pdf"
-    MAINTENANCE = "Maintenance"
-    CUSTOM = "Custom"
 
 
 class SingleCrawl(SpecModel):

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from pydantic import Field, StringConstraints
 
 from crawl_api.base import ApiModel, Count, LongText, ShortText, Time, Url, clipped
+from crawl_api.enums import TERMINAL_PHASES as TERMINAL_PHASES  # noqa: PLC0414 - part of this module's face
+from crawl_api.enums import Phase as Phase  # noqa: PLC0414 - same
 
 MAX_ERRORS: Final = 100
 """Errors kept in a status; `errorCount` counts them all."""
@@ -13,31 +15,6 @@ MAX_ATTEMPTS: Final = 20
 """Attempts described in a status; the oldest make room."""
 MAX_HISTORY: Final = 50
 MAX_REQUEUE: Final = 256
-
-
-class Phase(StrEnum):
-    """Where a job stands. The last five are terminal."""
-
-    PENDING = "Pending"
-    DELAYED = "Delayed"
-    SUSPENDED = "Suspended"
-    PROCESSING = "Processing"
-    RETRY = "Retry"
-    COMPLETED = "Completed"
-    PARTIAL_SUCCESS = "PartialSuccess"
-    FAILED = "Failed"
-    DEAD_LETTER = "DeadLetter"
-    CANCELLED = "Cancelled"
-
-    @property
-    def terminal(self) -> bool:
-        """Whether nothing more happens without a person."""
-        return self in TERMINAL_PHASES
-
-
-TERMINAL_PHASES: Final = frozenset(
-    {Phase.COMPLETED, Phase.PARTIAL_SUCCESS, Phase.FAILED, Phase.DEAD_LETTER, Phase.CANCELLED}
-)
 
 
 class ConditionType(StrEnum):

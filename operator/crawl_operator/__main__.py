@@ -1,4 +1,4 @@
-"""`crawl-operator`: start the operator, and end it in order."""
+"""`python -m crawl_operator`: start the operator, and end it in order."""
 
 import argparse
 import asyncio
@@ -130,7 +130,7 @@ async def _fill(guard: WatchGuard) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="crawl-operator",
+        prog="python -m crawl_operator",
         description="Run web crawls on Kubernetes: watches CrawlJobs, starts a worker for each, keeps its status.",
         epilog="Credentials: the pod's service account, else KUBECONFIG or ~/.kube/config. Every setting can be "
         f"overridden by a variable: limits.urlsPerJob is {ENV_PREFIX}LIMITS__URLS_PER_JOB.",

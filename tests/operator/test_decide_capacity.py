@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawl_api.crawljob import Priority
-from crawl_operator.decide.capacity import Group, RunningLimits, Taken, obstacle, served_as
+from crawl_operator.decide.capacity import Group, RunningLimits, Taken, obstacle
 
 LOW, NORMAL, HIGH, CRITICAL = Priority.LOW, Priority.NORMAL, Priority.HIGH, Priority.CRITICAL
 
@@ -68,9 +68,9 @@ def test_counts_leave_no_trace_of_namespaces_that_hold_nothing() -> None:
     ],
 )
 def test_each_ageing_time_is_worth_one_class_up_to_high(priority: Priority, waited: float, served: Priority) -> None:
-    assert served_as(priority, waited, 600) == served.rank
+    assert priority.served_as(waited, 600) == served.rank
 
 
 @given(st.sampled_from(Priority), st.floats(0, 1e6), st.floats(0, 1e6), st.floats(1, 1e5))
 def test_waiting_longer_is_never_worse(priority: Priority, waited: float, longer: float, ageing: float) -> None:
-    assert served_as(priority, waited + longer, ageing) <= served_as(priority, waited, ageing) <= priority.rank
+    assert priority.served_as(waited + longer, ageing) <= priority.served_as(waited, ageing) <= priority.rank

@@ -10,10 +10,10 @@ from operator_cases import POLICY
 from schedule_cases import NOON, World, make_schedule, world
 
 from crawl_api.status import Phase
+from crawl_api.timetable import timetable
 from crawl_operator.decide.run import Run
 from crawl_operator.decide.schedule import decide
 from crawl_operator.decide.schedule_model import DeleteRun, Schedule, ScheduleObservation, StartRun
-from crawl_operator.decide.timetable import timetable
 
 patient = settings(deadline=None)
 

@@ -78,18 +78,9 @@ def obstacle(group: Group, taken: Taken, limits: RunningLimits, *, more: int = 1
     return None
 
 
-def served_as(priority: Priority, waited: float, ageing: float) -> int:
-    """Return the rank that a job is served with: one class higher for each ageing time that it has waited.
-
-    No job ages into the most urgent class, which therefore never waits behind thousands of old ones.
-    """
-    highest = min(priority.rank, Priority.HIGH.rank)
-    return max(priority.rank - int(max(waited, 0) / ageing), highest)
-
-
 def turn(group: Group, since: datetime, name: str, now: datetime, ageing: float) -> tuple[int, datetime, str, str]:
     """Return the sort key of the order of service: class, as aged, then age; the names only make it total."""
-    return served_as(group.priority, (now - since).total_seconds(), ageing), since, group.namespace, name
+    return group.priority.served_as((now - since).total_seconds(), ageing), since, group.namespace, name
 
 
 def _refusal(reason: str, message: str) -> Admission:

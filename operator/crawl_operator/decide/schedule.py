@@ -16,11 +16,11 @@ from crawl_api.schedule import (
     ScheduledCrawlJobStatus,
 )
 from crawl_api.status import ConditionStatus
+from crawl_api.timetable import BadLineError, timetable
 from crawl_operator.decide.model import Policy, RecordEvent
 from crawl_operator.decide.run import Run
 from crawl_operator.decide.schedule_model import DeleteRun, ScheduleObservation, SchedulePlan, StartRun
 from crawl_operator.decide.schedule_status import Fault, Rules, Scene, faulty, read_rules, seen, told
-from crawl_operator.decide.timetable import BadLineError, timetable
 from crawl_operator.decide.waiting import shown
 
 NOTHING: Final = SchedulePlan()

@@ -17,11 +17,11 @@ from crawl_api.schedule import (
     ScheduledCrawlJobStatus,
 )
 from crawl_api.status import ConditionStatus
+from crawl_api.timetable import Timetable
 from crawl_operator.decide.conditions import Conditions
 from crawl_operator.decide.model import Policy
 from crawl_operator.decide.run import Run
 from crawl_operator.decide.schedule_model import Schedule, ScheduleObservation
-from crawl_operator.decide.timetable import Timetable
 from crawl_operator.decide.validation import problems
 from crawl_operator.decide.waiting import shown
 

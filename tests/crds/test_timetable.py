@@ -8,7 +8,7 @@ from croniter import croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawl_operator.decide.timetable import BadLineError, Timetable, timetable
+from crawl_api.timetable import BadLineError, Timetable, timetable
 
 patient = settings(deadline=None)
 

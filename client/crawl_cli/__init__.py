@@ -1,0 +1,1 @@
+"""`kubectl crawl`: crawls from a terminal. It also runs by itself, as `crawl-operator`."""

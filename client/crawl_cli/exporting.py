@@ -1,0 +1,150 @@
+"""Rows → JSON, JSON Lines, CSV or Parquet, as a stream where the form allows it."""
+
+import csv
+import json
+import sys
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import IO, Any, Final
+
+from crawl_cli.exits import Refused
+from crawl_cli.output import note
+from crawl_client.client import CrawlClient
+from crawl_client.errors import ResultUnavailableError
+from crawl_client.models import Job
+
+FORMS: Final = ("json", "jsonl", "csv", "parquet")
+
+Rows = AsyncIterator[dict[str, Any]]
+
+_COLUMNS: Final = (
+    "namespace",
+    "name",
+    "uid",
+    "displayName",
+    "type",
+    "priority",
+    "phase",
+    "percent",
+    "succeeded",
+    "failed",
+    "retries",
+    "worker",
+    "createdAt",
+    "startedAt",
+    "completedAt",
+    "processingTimeMs",
+    "lastError",
+    "resultURL",
+)
+
+
+def form_of(form: str, file: Path | None) -> str:
+    """Return the form that is meant.
+
+    Raises:
+        Refused: there is none of that name; or it cannot be printed.
+    """
+    found = form or (file.suffix[1:] if file is not None else "jsonl")
+    if found not in FORMS:
+        raise Refused(f"{found or 'no ending'} is none of {', '.join(FORMS)}; say --format")
+    if found == "parquet" and file is None and sys.stdout.isatty():
+        raise Refused("Parquet is nothing for a terminal; say --to FILE")
+    return found
+
+
+async def each(jobs: Iterable[Job]) -> AsyncIterator[Job]:
+    """Yield jobs that are there already."""
+    for job in jobs:
+        yield job
+
+
+async def jobs(source: AsyncIterator[Job]) -> Rows:
+    """Yield a flat row for each job."""
+    async for job in source:
+        status = job.raw.get("status", {})
+        progress = job.progress
+        values = (
+            job.namespace,
+            job.name,
+            job.uid,
+            job.display_name,
+            str(job.type),
+            str(job.priority),
+            str(job.phase),
+            job.percent,
+            progress.get("succeeded", 0),
+            progress.get("failed", 0),
+            job.retries,
+            job.worker,
+            job.raw["metadata"]["creationTimestamp"],
+            status.get("startedAt"),
+            status.get("completedAt"),
+            status.get("processingTimeMs"),
+            job.last_error,
+            job.result_url,
+        )
+        yield dict(zip(_COLUMNS, values, strict=True))
+
+
+async def records(client: CrawlClient, source: AsyncIterator[Job]) -> Rows:
+    """Yield the records of all these jobs, each with the name of its job; what has no result is said and left out."""
+    async for job in source:
+        try:
+            async for record in client.results.records(job.name, job.namespace):
+                yield {"job": job.name, **record}
+        except ResultUnavailableError as error:
+            note(f"warning: {error}")
+
+
+async def write(rows: Rows, form: str, file: Path | None) -> int:
+    """Write rows and return how many there were."""
+    if form == "parquet":
+        return await _parquet(rows, file)
+    if file is None:
+        return await _stream(rows, form, sys.stdout)
+    with file.open("w", encoding="utf-8", newline="") as target:
+        return await _stream(rows, form, target)
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return a row as a line of JSON."""
+    return json.dumps(row, ensure_ascii=False, default=str) + "\n"
+
+
+async def _stream(rows: Rows, form: str, target: IO[str]) -> int:
+    count = 0
+    writer: csv.DictWriter[str] | None = None
+    if form == "json":
+        target.write("[")
+    async for row in rows:
+        if form == "csv":
+            if writer is None:
+                writer = csv.DictWriter(target, list(row), extrasaction="ignore", lineterminator="\n")
+                writer.writeheader()
+            writer.writerow({key: _cell(value) for key, value in row.items()})
+        else:
+            target.write((",\n" if count else "\n") + line(row).rstrip() if form == "json" else line(row))
+        count += 1
+    if form == "json":
+        target.write("\n]\n")
+    return count
+
+
+async def _parquet(rows: Rows, file: Path | None) -> int:
+    try:
+        from arro3.io import write_parquet
+    except ImportError as error:
+        raise Refused("for Parquet install crawl-operator[results]") from error
+    from crawl_client.frames import to_arrow
+
+    table = await to_arrow(rows)
+    if file is None:
+        write_parquet(table, sys.stdout.buffer)
+    else:
+        write_parquet(table, file)
+    return int(table.num_rows)
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value

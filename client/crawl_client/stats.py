@@ -1,0 +1,198 @@
+"""How many jobs there are of which kind, who works on them, and whether all is well."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from crawl_api.enums import JobType, Phase, Priority
+from crawl_api.names import GROUP, VERSION
+from crawl_client.errors import APIError, ForbiddenError, NotFoundError, UnavailableError
+from crawl_client.jobs import Filter, Jobs
+from crawl_client.models import GOOD, Job
+from crawl_client.transport import Transport
+from crawl_client.workers import Workers
+
+UNSEEN_SECONDS: Final = 30.0
+"""A job that no operator has looked at for longer means that none is at work."""
+
+_LEASE: Final = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/crawl-operator"
+
+
+@dataclass(frozen=True)
+class QueueStats:
+    """Jobs by where they stand; `total` is the sum of the first six."""
+
+    pending: int = 0
+    processing: int = 0
+    completed: int = 0
+    """Those with some of their pages too."""
+    failed: int = 0
+    """Dead letters and cancelled ones too."""
+    retry: int = 0
+    delayed: int = 0
+    """Suspended ones too."""
+    dead_letter: int = 0
+    """Part of `failed`."""
+    by_phase: Mapping[Phase, int] = field(default_factory=dict)
+    by_type: Mapping[JobType, int] = field(default_factory=dict)
+    waiting: Mapping[Priority, int] = field(default_factory=dict)
+    """Those in phase Pending."""
+    running: Mapping[Priority, int] = field(default_factory=dict)
+    oldest_unseen: float = 0
+    """Seconds for which a job has waited for any operator to look at it."""
+
+    @property
+    def total(self) -> int:
+        """All jobs."""
+        return self.pending + self.processing + self.completed + self.failed + self.retry + self.delayed
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, int]) -> "QueueStats":
+        """Make it from counts by the names of its members; what is unknown is left out."""
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class WorkerStats:
+    """Worker pods and what came of their work."""
+
+    total_workers: int
+    healthy_workers: int
+    total_jobs_processed: int
+    """Jobs that have ended and are still there."""
+    total_jobs_failed: int
+    is_running: bool
+    """Whether an operator is at work, as far as can be told from the jobs and its lease."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether all is well; `problems` says what is not."""
+
+    status: str
+    """`healthy` or `unhealthy`."""
+    problems: tuple[str, ...]
+    server: str
+    version: str
+    """Of the API server."""
+    latency_ms: float
+    """Of one question to it."""
+    operator: str
+    """Who leads, as far as its lease can be read; empty otherwise."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there are no problems."""
+        return not self.problems
+
+
+class Stats:
+    """Numbers, as `client.stats`. They are counted from the objects: no operator is asked."""
+
+    def __init__(self, transport: Transport, jobs: Jobs, workers: Workers) -> None:
+        self._transport = transport
+        self._jobs = jobs
+        self._workers = workers
+
+    async def queue(self, namespace: str | None = None, where: Filter = Filter()) -> QueueStats:  # noqa: B008 - frozen
+        """Count the jobs of a namespace ("" for all), page by page."""
+        phases, types, waiting, running = Counter[Phase](), Counter[JobType](), Counter[Priority](), Counter[Priority]()
+        unseen = 0.0
+        now = datetime.now(UTC)
+        async for job in self._jobs.iterate(where, namespace):
+            phases[job.phase] += 1
+            types[job.type] += 1
+            if job.phase is Phase.PENDING:
+                waiting[job.priority] += 1
+                unseen = max(unseen, _unseen(job, now))
+            elif job.phase is Phase.PROCESSING:
+                running[job.priority] += 1
+        ended_badly = sum(number for phase, number in phases.items() if phase.terminal and phase not in GOOD)
+        return QueueStats(
+            pending=phases[Phase.PENDING],
+            processing=phases[Phase.PROCESSING],
+            completed=sum(phases[phase] for phase in GOOD),
+            failed=ended_badly,
+            retry=phases[Phase.RETRY],
+            delayed=phases[Phase.DELAYED] + phases[Phase.SUSPENDED],
+            dead_letter=phases[Phase.DEAD_LETTER],
+            by_phase=dict(phases),
+            by_type=dict(types),
+            waiting=dict(waiting),
+            running=dict(running),
+            oldest_unseen=unseen,
+        )
+
+    async def workers(self, namespace: str | None = None) -> WorkerStats:
+        """Count worker pods and what came of their work.
+
+        Raises:
+            UnavailableError: with status 503: jobs wait, and no operator is at work.
+        """
+        queue = await self.queue(namespace)
+        if queue.oldest_unseen > UNSEEN_SECONDS:
+            raise UnavailableError(
+                f"no operator is at work: a job has waited for {queue.oldest_unseen:.0f} s to be looked at; "
+                "see that the operator runs and serves this namespace",
+                503,
+                reason="NoOperator",
+            )
+        pods = [worker for worker in await self._workers.list(namespace) if worker.alive]
+        return WorkerStats(
+            total_workers=len(pods),
+            healthy_workers=sum(worker.ready for worker in pods),
+            total_jobs_processed=queue.completed + queue.failed,
+            total_jobs_failed=queue.failed,
+            is_running=True,
+        )
+
+    async def health(self, namespace: str | None = None, *, operator_namespace: str = "crawl-operator") -> Health:
+        """Look at everything between here and the jobs.
+
+        Raises:
+            APIError: the API server cannot be asked at all.
+        """
+        problems = []
+        asked = time.monotonic()
+        version = await self._transport.call("GET", "/version")
+        latency = (time.monotonic() - asked) * 1000
+        try:
+            await self._transport.call("GET", f"/apis/{GROUP}/{VERSION}")
+            queue = await self.queue(namespace)
+            if queue.oldest_unseen > UNSEEN_SECONDS:
+                problems.append(f"no operator has looked at a job for {queue.oldest_unseen:.0f} s: does it run?")
+        except NotFoundError:
+            problems.append(f"the cluster does not know {GROUP}/{VERSION}: install the CRDs")
+        except APIError as error:
+            problems.append(str(error))
+        leader, trouble = await self._leader(operator_namespace)
+        problems += [trouble] if trouble else []
+        return Health(
+            status="unhealthy" if problems else "healthy",
+            problems=tuple(problems),
+            server=self._transport.login.server,
+            version=str(version.get("gitVersion", "")),
+            latency_ms=round(latency, 1),
+            operator=leader,
+        )
+
+    async def _leader(self, namespace: str) -> tuple[str, str]:
+        """Return who leads, and what is wrong with that; neither where no lease can be read."""
+        try:
+            spec: dict[str, Any] = (await self._transport.call("GET", _LEASE.format(namespace=namespace)))["spec"]
+        except (ForbiddenError, NotFoundError):
+            return "", ""
+        renewed, seconds = spec.get("renewTime"), spec.get("leaseDurationSeconds", 15)
+        age = (datetime.now(UTC) - datetime.fromisoformat(renewed)).total_seconds() if renewed else 0.0
+        holder = spec.get("holderIdentity") or ""
+        return (
+            holder,
+            f"the leader {holder!r} was last heard of {age:.0f} s ago" if holder and age > 2 * seconds else "",
+        )
+
+
+def _unseen(job: Job, now: datetime) -> float:
+    return (now - job.created).total_seconds() if job.reason == "AwaitingOperator" else 0.0

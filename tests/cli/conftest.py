@@ -1,0 +1,40 @@
+"""A namespace with an operator and a site for all tests of a module, and the program as people start it."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from terminal import Program
+
+from demo.site import DemoSite
+from local_cluster.cluster import LocalCluster
+from operator_process import Jobs, OperatorProcess, namespace
+
+
+@pytest.fixture(scope="module")
+def shared(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
+    """A namespace with its operator."""
+    folder = tmp_path_factory.mktemp("operator")
+    with (
+        namespace(cluster, f"cli-{uuid.uuid4().hex[:8]}") as made,
+        OperatorProcess(
+            cluster,
+            folder,
+            namespaces=[made.namespace],
+            reconcile={"patienceSeconds": 0.2},
+            limits={"running": 2},
+        ),
+    ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[DemoSite]:
+    with DemoSite(delays={"/slow": 3}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def crawl(cluster: LocalCluster, shared: Jobs) -> Program:
+    """The program, which means the module's namespace unless told otherwise."""
+    return Program(cluster, shared.namespace)

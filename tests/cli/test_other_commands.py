@@ -1,0 +1,95 @@
+"""Schedules, dead letters and numbers from a terminal."""
+
+import pytest
+import yaml
+from terminal import Program
+
+from demo.pages import PAGES
+from demo.site import DemoSite
+from operator_process import Jobs, wait_until
+
+pytestmark = pytest.mark.cluster
+
+PATH = next(page.path for page in PAGES.values() if page.path.startswith("/catalogue/"))
+
+
+def test_a_schedule_lives(crawl: Program, site: DemoSite, shared: Jobs) -> None:
+    made = crawl.says(
+        "schedule",
+        "create",
+        "daily_crawl",
+        "0 2 * * *",
+        site.url(PATH),
+        "--zone",
+        "Europe/Berlin",
+        "--disabled",
+        "-p",
+        "high",
+    )
+    assert made == "scheduledcrawljob.crawl-operator.io/daily-crawl created\n"
+    row = crawl.says("schedule", "list").splitlines()[1].split()
+    assert row[:8] == ["daily-crawl", "0", "2", "*", "*", "*", "Europe/Berlin", "false"]
+    assert "is disabled" in crawl.says("schedule", "next", "daily_crawl")
+    crawl.says("schedule", "enable", "daily_crawl")
+    found = crawl.says("schedule", "next", "daily-crawl", "-c", "2").splitlines()
+    assert [moment[11:16] for moment in found] == ["02:00", "02:00"]
+    crawl.says("schedule", "disable", "daily-crawl")
+    crawl.says("schedule", "trigger", "daily-crawl")
+    wait_until(lambda: crawl.says("list", "--schedule", "daily-crawl"), "there is a run", 20, pause=0.5)
+    crawl.says("wait", "-l", "crawl-operator.io/schedule=daily-crawl", "--timeout", "1m")
+    assert "Runs:                1" in crawl.says("schedule", "describe", "daily_crawl")
+    assert crawl.json("schedule", "list")["items"][0]["spec"]["displayName"] == "daily_crawl"
+    assert (
+        crawl.says("schedule", "delete", "daily_crawl") == "scheduledcrawljob.crawl-operator.io/daily_crawl deleted\n"
+    )
+    crawl.says("schedule", "describe", "daily-crawl", code=3)
+    done = crawl.run("schedule", "create", "bad", "99 * * * *", site.url(PATH))
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    assert "the minute must be" in done.stderr
+
+
+def test_dead_letters_are_looked_at_run_again_and_thrown_away(crawl: Program, site: DemoSite) -> None:
+    for number in range(2):
+        crawl.says(
+            "run", site.url("/error"), "--name", f"dead-{number}", "--set", "retry.maxAttempts=1", "-p", "high", code=10
+        )
+    listed = crawl.says("dead-letter", "list").splitlines()
+    assert [line.split()[0] for line in listed] == ["NAME", "dead-0", "dead-1"]
+    assert "500 Internal Server Error" in listed[1]
+    assert "HTTP_500" in crawl.says("dead-letter", "show", "dead-0")
+    assert crawl.says("dead-letter", "requeue", "dead-0") == "crawljob.crawl-operator.io/dead-0 requeued\n"
+    crawl.says("wait", "dead-0", "--timeout", "1m", code=10)
+    assert "Attempts:\n  1 " in crawl.says("describe", "dead-0")
+    purged = crawl.says("dead-letter", "purge", "--all").splitlines()
+    assert len(purged) == 2
+    assert crawl.says("dead-letter", "list") == ""
+    assert "which dead letters?" in crawl.run("dead-letter", "purge").stderr
+
+
+def test_numbers_agree_with_the_objects(crawl: Program, site: DemoSite, shared: Jobs) -> None:
+    crawl.says("submit", site.url("/slow"), "--name", "slow", "-p", "critical")
+    shared.running("slow")
+    workers = crawl.says("workers").splitlines()
+    assert any(line.split()[1:2] == ["slow"] for line in workers)
+    queue = crawl.json("queue")
+    assert queue["processing"] == queue["running"]["Critical"] == 1
+    counted = shared.kubectl("get", "crawljobs", "-o", "name").stdout.split()
+    members = ("pending", "processing", "completed", "failed", "retry", "delayed")
+    assert queue["total"] == sum(queue[name] for name in members) == len(counted)
+    assert f"Total:           {len(counted)}" in crawl.says("queue")
+    status = crawl.says("status")
+    assert "System Status" in status
+    assert "healthy" in status
+    assert "No problems found." in crawl.says("doctor") or "not ready" in crawl.run("doctor").stdout
+    crawl.says("wait", "slow", "--timeout", "1m")
+    stats = yaml.safe_load(crawl.says("stats", "-o", "yaml"))
+    assert stats["completed"] >= 1
+    assert stats["p95_processing_time_ms"] >= 3000
+
+
+def test_a_restarted_worker_gives_its_job_to_another(crawl: Program, site: DemoSite, shared: Jobs) -> None:
+    crawl.says("submit", site.url("/slow"), "--name", "restarted", "-p", "critical")
+    worker = shared.running("restarted")["workerId"]
+    assert f"pod/{worker} deleted, for restarted" in crawl.says("restart", "workers")
+    crawl.says("wait", "restarted", "--timeout", "1m")
+    assert shared.status("restarted").get("retryCount", 0) == 0
