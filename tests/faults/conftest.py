@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from ending import Ending
@@ -41,6 +42,18 @@ def bench(bare: LocalCluster, undisturbed: dict[str, Ending], monkeypatch: pytes
     token = bare.kubectl("-n", "crawl-operator", "create", "token", "crawl-operator", "--duration=2h").stdout.strip()
     with TemporaryDirectory(prefix="faults-") as folder:
         yield Bench(bare, token, Path(folder), f"t{uuid.uuid4().hex[:6]}", _TALLY, undisturbed)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the count of a process that ran a part of the tests."""
+    _TALLY.update(getattr(node, "workeroutput", {}).get("faults", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the count to the process that started this one, if one did."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = dict(_TALLY)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
