@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crawl_cli import exits, schemas, scrapyd, shells
+from crawl_cli import exits, shells
 from crawl_cli.exits import Refused
 from crawl_cli.output import as_json, as_yaml, note, say
 from crawl_client.errors import AppError
@@ -14,11 +14,19 @@ from crawl_client.errors import AppError
 To = Annotated[Path | None, typer.Option("--to", help="File to write; standard output if not given.")]
 
 
+def _fields(incomplete: str) -> list[str]:
+    from crawl_cli import schemas
+
+    return schemas.complete(incomplete)
+
+
 def explain(
-    path: Annotated[str, typer.Argument(metavar="[FIELD]", autocompletion=schemas.complete)] = "crawljob",
+    path: Annotated[str, typer.Argument(metavar="[FIELD]", autocompletion=_fields)] = "crawljob",
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Name all fields below it too.")] = False,
 ) -> None:
     """Describe a field of a manifest, such as spec.fetch or schedule.spec.schedule."""
+    from crawl_cli import schemas
+
     _perform(lambda: say(schemas.explained(path, recursive=recursive)))
 
 
@@ -27,6 +35,7 @@ def schema(
     output: Annotated[str, typer.Option("--output", "-o", help="table, json or yaml.")] = "table",
 ) -> None:
     """Show what a job type is told: its parameters, their types, bounds and defaults."""
+    from crawl_cli import schemas
 
     def work() -> None:
         if kind is None:
@@ -52,6 +61,8 @@ def init(
     to: To = None,
 ) -> None:
     """Write a manifest with every field, described, at its default and commented out."""
+    from crawl_cli import schemas
+
     _perform(lambda: _write(schemas.manifest(kind, name), to))
 
 
@@ -63,6 +74,7 @@ def migrate_scrapyd(
     to: To = None,
 ) -> None:
     """Write a CrawlJob for each spider of a project that scrapyd runs, and how to build its worker image."""
+    from crawl_cli import scrapyd
 
     def work() -> None:
         text, remarks = scrapyd.migrated(project, image)
