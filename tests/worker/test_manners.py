@@ -68,7 +68,7 @@ async def test_neither_a_host_nor_the_job_has_more_requests_in_flight_than_allow
     ended = await worker.run(job)
     assert ended.code == 0, ended.log
     assert hosts.most_in_all == most
-    assert max(hosts.most.values()) == min(per_host, most)
+    assert max(hosts.most.values()) <= per_host
 
 
 async def test_what_robots_txt_forbids_is_never_asked_for(worker: Worker, operator: StandIn, hosts: Hosts) -> None:
