@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import subprocess
+from typing import Final
 
 from local_cluster.real.purge import CGROUPS
 
-_COMMANDS = {
+_COMMANDS: Final = {
     "buildah": "buildah",
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
@@ -14,6 +16,19 @@ _COMMANDS = {
     "runc": "runc",
 }
 """Commands, and the Debian packages that have them."""
+
+_OVERLAY: Final = """
+mount -t tmpfs probe /mnt && cd /mnt && mkdir lower upper work merged
+mount -t overlay probe -o lowerdir=lower,upperdir=upper,workdir=work merged
+"""
+_TRIALS: Final = {
+    "network namespaces": ("true",),
+    "virtual interfaces (veth)": ("ip", "link", "add", "probe", "type", "veth"),
+    "bridges": ("ip", "link", "add", "probe", "type", "bridge"),
+    "packet filtering by nftables": ("nft", "add table ip probe"),
+    "mounts of overlay filesystems": ("sh", "-e", "-c", _OVERLAY),
+}
+"""What the kernel must have and allow, and commands that try it, in namespaces that end with them."""
 
 
 def missing() -> list[str]:
@@ -25,4 +40,9 @@ def missing() -> list[str]:
     ]
     if not os.access(CGROUPS, os.W_OK):
         found.append(f"write access to {CGROUPS}")
-    return found
+    return found or [f"a kernel that allows {what}" for what, trial in _TRIALS.items() if not _works(trial)]
+
+
+def _works(trial: tuple[str, ...]) -> bool:
+    command = ("unshare", "--net", "--mount", *trial)
+    return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0

@@ -14,6 +14,9 @@ _CLUSTER_REASONS = frozenset(
 
 _START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
 
+_LOST_REASON = "Unknown"
+"""What the kubelet says of a container that its runtime does not know any more; the exit code, 255, is made up."""
+
 
 def of_pod(pod: WorkerPod) -> AttemptFailure:
     """Say why a pod that ended without an outcome ended."""
@@ -32,6 +35,9 @@ def of_pod(pod: WorkerPod) -> AttemptFailure:
     if pod.out_of_time:
         text = f"{who} ran beyond the job's timeoutSeconds and was stopped{said}"
         return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message=text)
+    if pod.end_reason == _LOST_REASON:
+        text = f"{who} was gone when its node came back, before it could report{said}"
+        return AttemptFailure(code="WorkerLost", cause=Cause.INFRASTRUCTURE, message=text)
     number = pod.signal or (pod.exit_code - 128 if pod.exit_code is not None and pod.exit_code > 128 else None)
     if number is not None:
         text = f"{who} was killed by {_signal_name(number)} before it could report{said}"
