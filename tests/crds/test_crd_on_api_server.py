@@ -116,12 +116,12 @@ BAD: dict[str, tuple[Any, str, str]] = {
     "selector with both": (
         selectors({"name": "a", "css": "p", "xpath": "//p"}),
         "spec.extract.selectors[0]",
-        "exactly one of css and xpath must be set",
+        "exactly one of css, xpath and jsonpath must be set",
     ),
     "selector with neither": (
         selectors({"name": "a"}),
         "spec.extract.selectors[0]",
-        "exactly one of css and xpath must be set",
+        "exactly one of css, xpath and jsonpath must be set",
     ),
     "selectors of one name": (
         selectors({"name": "a", "css": "p"}, {"name": "a", "css": "q"}),
@@ -305,8 +305,19 @@ def test_what_is_left_out_is_filled_in(api: ApiServer) -> None:
             "timeoutSeconds": 30,
             "obeyRobots": True,
             "maxBodyBytes": 10485760,
+            "cacheMode": "None",
+            "cacheSeconds": 3600,
         },
-        "extract": {"text": True, "engine": "Fast", "markdown": False, "links": False, "metadata": True},
+        "extract": {
+            "text": True,
+            "engine": "Fast",
+            "markdown": False,
+            "links": False,
+            "metadata": True,
+            "tables": False,
+            "jsonLd": False,
+            "images": False,
+        },
         "output": {"format": "JSONLines", "compression": "none"},
         "ttl": {"resultSeconds": 3600, "completedSeconds": 86400, "failedSeconds": 604800},
     }

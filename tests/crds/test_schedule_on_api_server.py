@@ -192,7 +192,7 @@ BAD: dict[str, tuple[Any, str, str]] = {
     "a selector of neither kind": (
         daily(SINGLE | {"extract": {"selectors": [{"name": "a"}]}}),
         "spec.jobTemplate.spec.extract.selectors[0]",
-        "exactly one of css and xpath must be set",
+        "exactly one of css, xpath and jsonpath must be set",
     ),
     "no time": (
         daily(SINGLE | {"timeoutSeconds": 0}),
