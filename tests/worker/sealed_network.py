@@ -198,7 +198,8 @@ async def main() -> dict[str, Any]:
                 "direct": direct,
                 "redirected": assignment(operator, *routed),
                 "pdf": direct | {"type": "Pdf", "batch": None, "pdf": direct["batch"]},
-                "site": direct | {"type": "Site", "batch": None, "site": site},
+                "site": direct | {"type": "Site", "batch": None, "site": site | {"canonical": "Ignore"}},
+                "copy": direct | {"type": "Site", "batch": None, "site": site},
                 "robots": assignment(operator, "http://robots.example/page"),
                 "rebinding": assignment(
                     operator, *(f"http://rebinding.example/{n}" for n in range(20)), fetch={"concurrency": 3}

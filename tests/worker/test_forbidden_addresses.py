@@ -43,9 +43,11 @@ def test_no_connection_leads_inside() -> None:
     for name in ("direct", "redirected", "pdf"):
         assert {url: code for url, code in crawls[name]["told"].items() if code not in refused} == {}
         assert len(crawls[name]["told"]) == len(targets())
-    assert crawls["site"]["told"].pop("http://good.example/") is None
-    assert set(crawls["site"]["told"].values()) == {"AddressRefused"}
+    for name in ("site", "copy"):
+        assert crawls[name]["told"].pop("http://good.example/") is None
+        assert set(crawls[name]["told"].values()) == {"AddressRefused"}
     assert len(crawls["site"]["told"]) > len(INNER)
+    assert "http://10.0.0.1/secret" in crawls["copy"]["told"], "where the page says that its original is"
     assert crawls["robots"]["told"] == {"http://robots.example/page": "AddressRefused"}
     assert set(crawls["rebinding"]["told"].values()) == {None}, "one look-up holds for the crawl"
     assert told["asked"]["rebinding.example"] == 1
