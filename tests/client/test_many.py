@@ -151,7 +151,7 @@ async def test_a_list_of_many_pages_is_read_page_by_page(cluster: LocalCluster) 
 
 @pytest.mark.faults
 @pytest.mark.timeout(400)
-async def test_a_list_of_ten_thousand_begins_within_a_second(cluster: LocalCluster) -> None:
+async def test_a_list_of_ten_thousand_is_read_with_as_little_memory(cluster: LocalCluster) -> None:
     with namespace(cluster, "list-10000") as jobs:
         await listing(cluster, jobs.namespace, 10_000)
 
