@@ -36,8 +36,7 @@ def purge(folder: Path) -> None:
     """
     end_processes(folder)
     deadline = time.monotonic() + _SECONDS
-    for mount in sorted(_mounts(folder), reverse=True):  # the deepest first
-        subprocess.run(["umount", "--lazy", mount], check=False, timeout=10)
+    unmount(folder)
     network.remove()
     while cgroups := [path for root in _cgroup_roots() for path in _deepest_first(root)]:
         for path in cgroups:
@@ -46,10 +45,20 @@ def purge(folder: Path) -> None:
         if time.monotonic() > deadline:
             raise LocalClusterError(f"cgroups of the node do not go: {cgroups[:3]}")
         time.sleep(0.05)
-    if mounts := list(_mounts(folder)):
-        raise LocalClusterError(f"still mounted: {mounts[:3]}")
     shutil.rmtree(folder, ignore_errors=True)
     _remove_litter()
+
+
+def unmount(folder: Path) -> None:
+    """Unmount what is mounted in a folder.
+
+    Raises:
+        LocalClusterError: something does not go; it is named.
+    """
+    for mount in sorted(_mounts(folder), reverse=True):  # the deepest first
+        subprocess.run(["umount", "--lazy", mount], check=False, timeout=10)
+    if mounts := list(_mounts(folder)):
+        raise LocalClusterError(f"still mounted: {mounts[:3]}")
 
 
 def end_processes(folder: Path) -> None:
