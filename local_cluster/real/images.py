@@ -70,10 +70,6 @@ class Images:
         """Write an image into an archive that container runtimes import."""
         self._buildah("push", name, f"docker-archive:{archive}:{name}")
 
-    def identity(self, name: str) -> str:
-        """Return the digest of an image's content: layers and configuration."""
-        return self._buildah("inspect", "--type=image", "--format={{.FromImageID}}", name).strip()
-
     def _make_base(self) -> None:
         if BASE in self._buildah("images", "--format={{.Name}}:{{.Tag}}").split():
             return
