@@ -23,6 +23,8 @@ CGROUP: Final = "crawl-node"
 """The cgroup, in every hierarchy, below which all pods of the node live."""
 
 _SECONDS: Final = 30
+_CPU_SHARES: Final = 8192
+"""Of all pods together; by default they have no more than a single process of the machine has."""
 _CNI_RESULTS: Final = Path("/var/lib/cni/results")
 _POD_LOGS: Final = Path("/var/log/containers")
 _SHIM_SOCKETS: Final = Path("/run/containerd/s")
@@ -88,6 +90,8 @@ def make_cgroups() -> None:
         for name in ("cpuset.cpus", "cpuset.mems"):
             if (hierarchy / name).exists():
                 (hierarchy / CGROUP / name).write_text((hierarchy / name).read_text())
+        if (shares := hierarchy / CGROUP / "cpu.shares").exists():
+            shares.write_text(str(_CPU_SHARES))
 
 
 def _processes(folder: Path) -> Iterator[psutil.Process]:

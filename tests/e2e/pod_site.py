@@ -12,7 +12,7 @@ from aiohttp import web
 
 from demo.site import DemoSite
 
-HELD_SECONDS = 20
+HELD_SECONDS = 40
 """How long a page is held back at most: less than workers wait for one."""
 RELEASED = Path("/tmp/released")  # noqa: S108 - of the pod's own
 
