@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,21 @@ class Helm:
         """Return the objects that the chart makes of values."""
         arguments = ("template", name, CHART, "--namespace", namespace, *options)
         return [each for each in yaml.safe_load_all(self.run(*arguments, values=values or {}).stdout) if each]
+
+
+def older_chart(helm: Helm, folder: Path) -> Path:
+    """Make the chart as it would have been before jobs could be suspended, and return where it lies."""
+    helm.run("package", CHART, "--destination", folder, "--version", "0.0.9")
+    (package,) = folder.glob("*.tgz")
+    with tarfile.open(package) as archive:
+        archive.extractall(folder, filter="data")
+    chart = folder / "crawl-operator"
+    path = chart / "files" / "crds" / "crawljobs.yaml"
+    crd: Any = yaml.safe_load(path.read_text())
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    del spec["properties"]["suspend"]
+    path.write_text(yaml.safe_dump(crd))
+    return chart
 
 
 def of_kind(objects: list[Object], kind: str) -> list[Object]:

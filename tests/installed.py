@@ -6,36 +6,22 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlparse
 
-from helm import Helm
+from demo.pages import PAGES
+from helm import ROOT, Helm
 from local_cluster.identities import SERVICE_RANGE
 from local_cluster.real import RealCluster, network
-from operator_process import Jobs
+from operator_process import Jobs, wait_until
 
 RELEASE: Final = "crawl-operator"
 CRAWLS: Final = "crawls"
 SITE: Final = "site"
 PORT: Final = 8000
+BASE: Final = f"http://site.{SITE}.svc:{PORT}"
+CATALOGUE: Final = [path for path in PAGES if path.startswith("/catalogue/")]
+GUIDE: Final = [path for path in PAGES if path.startswith("/guide/")]
+"""Pages that are held back until the site is released."""
 
 Object = dict[str, Any]
-
-_SITE: Final = f"""
-import http.server, time
-
-class Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path.startswith("/slow"):
-            time.sleep(2)
-        found = self.path.startswith(("/page", "/slow"))
-        body = f"<html><head><title>{{self.path}}</title></head><body><p>A page.</p></body></html>".encode()
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-http.server.ThreadingHTTPServer.request_queue_size = 256
-http.server.ThreadingHTTPServer(("", {PORT}), Page).serve_forever()
-"""
 
 
 @dataclass(frozen=True)
@@ -52,11 +38,29 @@ class Installed:
     def kubectl(self, *arguments: str | Path, **options: Any) -> Any:
         return self.real.kubectl(*arguments, **options)
 
-    def apply(self, name: str, *paths: str, **spec: Any) -> None:
-        """Apply a job of these pages of the site."""
-        urls = [url_of(path) for path in paths]
-        member = {"single": {"url": urls[0]}} if len(urls) == 1 else {"batch": {"urls": urls}}
-        self.jobs.apply(name, **member, **spec)
+    def listed(self, namespace: str, kind: str, *selector: str) -> list[Object]:
+        """Return the objects of a kind that are not being deleted."""
+        text = self.kubectl("-n", namespace, "get", kind, *selector, "-o", "json").stdout
+        return [each for each in json.loads(text)["items"] if "deletionTimestamp" not in each["metadata"]]
+
+    def begin(self, *names: str) -> None:
+        """Have High and Normal jobs by turns be in the middle of a crawl: one page is done, the next are held back."""
+        self.kubectl("-n", SITE, "exec", "site", "--", "rm", "-f", "/tmp/released")  # noqa: S108 - of the pod's own
+        for number, name in enumerate(names):
+            urls = [BASE + first_page(name), *(BASE + path for path in GUIDE)]
+            priority = "Normal" if number % 2 else "High"
+            fetch = {"concurrency": 1, "timeoutSeconds": 90}  # far more than a page is held back
+            self.jobs.apply(name, batch={"urls": urls}, priority=priority, fetch=fetch, timeoutSeconds=900)
+
+    def release(self) -> None:
+        """Have the site answer everything at once, as soon as it is there."""
+        touch = ("-n", SITE, "exec", "site", "--", "touch", "/tmp/released")  # noqa: S108 - of the pod's own
+        wait_until(lambda: self.kubectl(*touch, check=False).returncode == 0, "the site is there", 120)
+
+    def asked(self) -> list[str]:
+        """Return what the site was asked for."""
+        lines: list[str] = self.kubectl("-n", SITE, "logs", "site").stdout.splitlines()
+        return lines
 
     def results(self, status: Object) -> list[Object]:
         """Download a job's results from the operator's volume."""
@@ -65,13 +69,29 @@ class Installed:
         return [json.loads(line) for line in text.splitlines()]
 
     def operators(self) -> list[Object]:
-        """Return the operator's pods that are not being deleted."""
-        text = self.kubectl("-n", RELEASE, "get", "pods", "-l", "app.kubernetes.io/name=crawl-operator", "-o", "json")
-        return [each for each in json.loads(text.stdout)["items"] if "deletionTimestamp" not in each["metadata"]]
+        """Return the operator's pods."""
+        return self.listed(RELEASE, "pods", "-l", "app.kubernetes.io/name=crawl-operator")
+
+    def leaders(self) -> list[Object]:
+        """Return those that say that they lead."""
+        script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8081/metrics').read().decode())"
+
+        def leads(pod: Object) -> bool:
+            command = ("exec", pod["metadata"]["name"], "--", "python", "-c", script)
+            said = self.kubectl("-n", RELEASE, *command, check=False).stdout
+            return "\ncrawl_operator_leader 1.0\n" in said
+
+        return [pod for pod in self.operators() if leads(pod)]
+
+    def kill(self, pod: Object) -> None:
+        """Kill a pod's process; nothing tells it, or the API server, beforehand."""
+        (container,) = pod["status"]["containerStatuses"]
+        self.real.ctr("tasks", "kill", "--signal", "SIGKILL", container["containerID"].removeprefix("containerd://"))
 
 
-def url_of(path: str) -> str:
-    return f"http://site.{SITE}.svc:{PORT}{path}"
+def first_page(name: str) -> str:
+    """Return a page that only this job asks for, and that is not held back."""
+    return f"{CATALOGUE[0]}?job={name}"
 
 
 def values_of(version: str) -> Object:
@@ -81,10 +101,11 @@ def values_of(version: str) -> Object:
         "image": {"repository": "localhost/crawl-operator", **image},
         "worker": {"image": {"repository": "localhost/crawl-worker", **image, "tag": "0.1.0"}},
         "namespaces": [CRAWLS],
-        "results": {"persistence": {"storageClassName": "-", "size": "1Gi", "keep": False}},
+        "results": {"persistence": {"storageClassName": "-", "size": "1Gi"}},
         "settings": {
             "limits": {"running": 25},
             "worker": {
+                "allowedImages": ["localhost/crawl-handbook:*"],
                 "allowedNetworks": [SERVICE_RANGE, network.POD_RANGE],
                 "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
             },
@@ -110,33 +131,38 @@ def volume_of(folder: Path) -> Object:
 
 
 def site_objects(image: str) -> list[Object]:
-    """Return a site that runs as a pod behind a Service."""
+    """Return the site as a pod behind a Service."""
     labels = {"app": "site"}
     metadata = {"name": "site", "namespace": SITE, "labels": labels}
+    demo = ROOT / "examples" / "demo"
+    names = ("__init__.py", "content.toml", "pages.py", "render.py", "serving.py", "site.py")
+    paths = {f"demo/{name}": demo / name for name in names} | {"main.py": ROOT / "tests" / "e2e" / "pod_site.py"}
+    files = {path.name: path.read_text() for path in paths.values()}
+    items = [{"key": path.name, "path": where} for where, path in paths.items()]
     container = {
         "name": "site",
         "image": image,
         "imagePullPolicy": "Never",
-        "command": ["python", "-c", _SITE],
-        "readinessProbe": {"httpGet": {"path": "/page", "port": PORT}, "periodSeconds": 1},
+        "command": ["python", "/site/main.py", BASE, str(PORT)],
+        "readinessProbe": {"httpGet": {"path": "/", "port": PORT}, "periodSeconds": 1, "timeoutSeconds": 5},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [{"name": "files", "mountPath": "/site"}],
+    }
+    spec = {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [{"name": "files", "configMap": {"name": "site", "items": items}}],
     }
     return [
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": metadata,
-            "spec": {
-                "automountServiceAccountToken": False,
-                "terminationGracePeriodSeconds": 1,
-                "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-                "containers": [container],
-            },
-        },
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": files},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
         {
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": metadata,
-            "spec": {"selector": labels, "ports": [{"port": PORT}]},
+            # A probe that a busy machine answers late must not make the site refuse connections.
+            "spec": {"selector": labels, "ports": [{"port": PORT}], "publishNotReadyAddresses": True},
         },
     ]

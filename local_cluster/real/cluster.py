@@ -40,20 +40,22 @@ class RealCluster(LocalCluster):
         if lacking := missing():
             raise LocalClusterError(f"a real node needs {', '.join(lacking)}")
         super().__init__(name, node=False, timeout=timeout, flags={APISERVER: _APISERVER_FLAGS})
-        self._folder = folders.runtime() / "real"
+        self.folder = folders.runtime() / "real"
+        """Folder with everything the node has written; goes when the cluster ends."""
 
     @property
     def node(self) -> str:
         """The node's name."""
         return self.blueprint.node_name
 
-    def load(self, images: Images, *names: str) -> None:
+    def load(self, *names: str) -> None:
         """Hand images to the node's runtime."""
-        for name in names:
-            archive = self._folder / "image.tar"
-            images.export(name, archive)
-            self.ctr("images", "import", archive)
-            archive.unlink()
+        with Images() as images:
+            for name in names:
+                archive = self.folder / "image.tar"
+                images.export(name, archive)
+                self.ctr("images", "import", archive)
+                archive.unlink()
 
     def ctr(self, *arguments: str | Path) -> str:
         """Run the runtime's own client."""
@@ -65,15 +67,15 @@ class RealCluster(LocalCluster):
 
     def _start(self, stack: contextlib.ExitStack) -> None:
         programs = {program.name: build.ensure(program) for program in (build.CONTAINERS, build.NODE, build.DNS)}
-        purge(self._folder)  # what one that was killed has left
-        stack.callback(purge, self._folder)
-        self._folder.mkdir()
+        purge(self.folder)  # what one that was killed has left
+        stack.callback(purge, self.folder)
+        self.folder.mkdir()
         network.create()
         make_cgroups()
         super()._start(stack)
         who = self.blueprint.identities
         self._node = Node(
-            folder=self._folder,
+            folder=self.folder,
             name=self.node,
             containers=programs[build.CONTAINERS.name],
             kubernetes=programs[build.NODE.name],
@@ -85,27 +87,27 @@ class RealCluster(LocalCluster):
         self._node.write()
         self._launch_node(CONTAINERD)
         self._await(self._runtime_problem, CONTAINERD)
-        images = Images()
-        images.derive(PAUSE_IMAGE, ["/bin/sleep", "infinity"])
-        self.load(images, PAUSE_IMAGE)
+        with Images() as images:
+            images.derive(PAUSE_IMAGE, ["/bin/sleep", "infinity"])
+        self.load(PAUSE_IMAGE)
         self._launch_node(KUBELET, KUBE_PROXY, COREDNS)
         objects = {"apiVersion": "v1", "kind": "List", "items": dns_objects()}
         self.kubectl("apply", "-f", "-", input=json.dumps(objects))
         self._await(self._node_problem, KUBELET)
 
     def restart_node(self, *, down: Callable[[], None] = lambda: None) -> None:
-        """Kill kubelet, runtime and all containers, as a reboot does, and start the node again.
+        """Kill every program of the node and all containers, as a reboot does, and start the node again.
 
         Args:
             down: called while the node is down.
         """
-        for component in (KUBELET, KUBE_PROXY, CONTAINERD):
+        for component in (KUBELET, KUBE_PROXY, COREDNS, CONTAINERD):
             self.kill(component)
-        end_processes(self._folder)
+        end_processes(self.folder)
         down()
         self._launch_node(CONTAINERD)
         self._await(self._runtime_problem, CONTAINERD)
-        self._launch_node(KUBELET, KUBE_PROXY)
+        self._launch_node(KUBELET, KUBE_PROXY, COREDNS)
         self._await(self._node_problem, KUBELET)
 
     def _launch_node(self, *components: str) -> None:
@@ -139,7 +141,7 @@ class RealCluster(LocalCluster):
         cluster = content["clusters"][0]["cluster"]
         cluster["server"] = f"https://{network.HOST_ADDRESS}:{self.blueprint.ports[APISERVER]}"
         cluster["tls-server-name"] = "kubernetes"  # its certificate does not name this address
-        path = self._folder / kubeconfig.name
+        path = self.folder / kubeconfig.name
         path.touch(mode=0o600)
         path.write_text(json.dumps(content))
         return path

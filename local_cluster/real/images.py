@@ -8,11 +8,12 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from local_cluster import folders
 from local_cluster.compiler import Progress
 from local_cluster.errors import LocalClusterError
+from local_cluster.real.purge import unmount
 
 BASE: Final = "localhost/base:bookworm"
 _PACKAGES: Final = ("python3", "python3-venv", "ca-certificates")
@@ -22,11 +23,17 @@ _BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class Images:
-    """Images in a store of this user's."""
+    """Images in a store of this user's; what is mounted to make them goes when the block ends."""
 
     def __init__(self) -> None:
         self._folder = folders.cache() / "images"
         self._progress = Progress()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        unmount(self._folder)  # buildah leaves its store mounted
 
     def build(self, containerfile: Path, context: Path, name: str, **arguments: str) -> None:
         """Build an image from a Containerfile, with these build arguments, under a name.
@@ -62,10 +69,6 @@ class Images:
     def export(self, name: str, archive: Path) -> None:
         """Write an image into an archive that container runtimes import."""
         self._buildah("push", name, f"docker-archive:{archive}:{name}")
-
-    def identity(self, name: str) -> str:
-        """Return the digest of an image's content: layers and configuration."""
-        return self._buildah("inspect", "--type=image", "--format={{.FromImageID}}", name).strip()
 
     def _make_base(self) -> None:
         if BASE in self._buildah("images", "--format={{.Name}}:{{.Tag}}").split():

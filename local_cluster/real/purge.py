@@ -23,6 +23,8 @@ CGROUP: Final = "crawl-node"
 """The cgroup, in every hierarchy, below which all pods of the node live."""
 
 _SECONDS: Final = 30
+_CPU_SHARES: Final = 8192
+"""Of all pods together; by default they have no more than a single process of the machine has."""
 _CNI_RESULTS: Final = Path("/var/lib/cni/results")
 _POD_LOGS: Final = Path("/var/log/containers")
 _SHIM_SOCKETS: Final = Path("/run/containerd/s")
@@ -36,8 +38,7 @@ def purge(folder: Path) -> None:
     """
     end_processes(folder)
     deadline = time.monotonic() + _SECONDS
-    for mount in sorted(_mounts(folder), reverse=True):  # the deepest first
-        subprocess.run(["umount", "--lazy", mount], check=False, timeout=10)
+    unmount(folder)
     network.remove()
     while cgroups := [path for root in _cgroup_roots() for path in _deepest_first(root)]:
         for path in cgroups:
@@ -46,10 +47,20 @@ def purge(folder: Path) -> None:
         if time.monotonic() > deadline:
             raise LocalClusterError(f"cgroups of the node do not go: {cgroups[:3]}")
         time.sleep(0.05)
-    if mounts := list(_mounts(folder)):
-        raise LocalClusterError(f"still mounted: {mounts[:3]}")
     shutil.rmtree(folder, ignore_errors=True)
     _remove_litter()
+
+
+def unmount(folder: Path) -> None:
+    """Unmount what is mounted in a folder.
+
+    Raises:
+        LocalClusterError: something does not go; it is named.
+    """
+    for mount in sorted(_mounts(folder), reverse=True):  # the deepest first
+        subprocess.run(["umount", "--lazy", mount], check=False, timeout=10)
+    if mounts := list(_mounts(folder)):
+        raise LocalClusterError(f"still mounted: {mounts[:3]}")
 
 
 def end_processes(folder: Path) -> None:
@@ -79,6 +90,8 @@ def make_cgroups() -> None:
         for name in ("cpuset.cpus", "cpuset.mems"):
             if (hierarchy / name).exists():
                 (hierarchy / CGROUP / name).write_text((hierarchy / name).read_text())
+        if (shares := hierarchy / CGROUP / "cpu.shares").exists():
+            shares.write_text(str(_CPU_SHARES))
 
 
 def _processes(folder: Path) -> Iterator[psutil.Process]:

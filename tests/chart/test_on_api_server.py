@@ -1,17 +1,14 @@
 """The chart's objects on a real API server: taken as they are, upgraded with jobs there, and left behind in order."""
 
 import json
-import tarfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from combinations import COMBINATIONS
 
-from helm import CHART, ROOT, Helm, Object, the
+from helm import CHART, ROOT, Helm, Object, older_chart, the
 from local_cluster.cluster import LocalCluster
 from operator_process import manifest, wait_until
 
@@ -63,7 +60,7 @@ def test_the_api_server_takes_the_kustomize_base(bare: LocalCluster) -> None:
 
 def test_an_upgrade_brings_crds_up_to_date_and_keeps_jobs(bare: LocalCluster, installer: Helm, name: str) -> None:
     """From a chart whose CRD lacks what today's has, with a job stored by it."""
-    older = _older_chart(installer, name, bare.state_dir / name)
+    older = older_chart(installer, bare.state_dir / name)
     installer.run("install", name, older, "--namespace", name, values={"replicas": 0})
     bare.kubectl("wait", "--for=condition=Established", "crd/crawljobs.crawl-operator.io", "--timeout=30s")
     job = manifest("kept", single={"url": "https://example.org/"})
@@ -122,21 +119,6 @@ def test_crds_that_were_applied_by_hand_are_taken_over_when_asked(
 
 
 _SUSPEND = json.dumps({"spec": {"suspend": True}})
-
-
-def _older_chart(installer: Helm, name: str, folder: Path) -> Path:
-    """Make the chart as it would have been before jobs could be suspended."""
-    installer.run("package", CHART, "--destination", folder, "--version", "0.0.9")
-    (package,) = folder.glob("*.tgz")
-    bare_chart = folder / "crawl-operator"
-    with tarfile.open(package) as archive:
-        archive.extractall(folder, filter="data")
-    path = bare_chart / "files" / "crds" / "crawljobs.yaml"
-    crd: Any = yaml.safe_load(path.read_text())
-    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    del spec["properties"]["suspend"]
-    path.write_text(yaml.safe_dump(crd))
-    return bare_chart
 
 
 def _until_stored(bare: LocalCluster, namespace: str, job: Object) -> None:

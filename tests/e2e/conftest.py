@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from helm import CHART, ROOT, Helm
+from helm import ROOT, Helm, older_chart
 from installed import CRAWLS, RELEASE, SITE, Installed, site_objects, values_of, volume_of
 from local_cluster.real import RealCluster, missing
 from local_cluster.real.images import Images
@@ -18,29 +18,25 @@ VERSIONS: Final = ("0.1.0", "0.1.1")
 
 
 @pytest.fixture(scope="session")
-def images() -> Images:
-    """All images, built from our Containerfiles."""
+def real() -> Iterator[RealCluster]:
+    """A node that has all images, built from our Containerfiles."""
     if lacking := missing():
         pytest.skip(f"a real node needs {', '.join(lacking)}")
-    built = Images()
-    for name, folder in (("crawl-operator", "operator"), ("crawl-worker", "worker_image")):
-        built.build(ROOT / folder / "Containerfile", ROOT, f"localhost/{name}:{VERSIONS[0]}", VERSION=VERSIONS[0])
-        built.alias(f"localhost/{name}:{VERSIONS[0]}", f"localhost/{name}:{VERSIONS[1]}")
-    return built
-
-
-@pytest.fixture(scope="session")
-def real(images: Images) -> Iterator[RealCluster]:
+    with Images() as images:
+        for name, folder in (("crawl-operator", "operator"), ("crawl-worker", "worker_image")):
+            images.build(ROOT / folder / "Containerfile", ROOT, image(name), VERSION=VERSIONS[0])
+        images.alias(image("crawl-operator"), image("crawl-operator", VERSIONS[1]))
+        project = ROOT / "examples" / "scrapy_project"
+        images.build(project / "Containerfile", project, image("crawl-handbook"), WORKER=image("crawl-worker"))
     with RealCluster() as started:
-        for version in VERSIONS:
-            started.load(images, f"localhost/crawl-operator:{version}")
-        started.load(images, f"localhost/crawl-worker:{VERSIONS[0]}")
+        started.load(*map(image, ("crawl-operator", "crawl-worker", "crawl-handbook")))
+        started.load(image("crawl-operator", VERSIONS[1]))
         yield started
 
 
 @pytest.fixture(scope="session")
 def installed(real: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The chart, installed as its README says, in namespaces that take restricted pods only."""
+    """The chart before today's, installed as its README says, in namespaces that take restricted pods only."""
     folder = tmp_path_factory.mktemp("helm")
     helm = Helm(folder, os.environ | real.env)
     objects: list[dict[str, Any]] = [
@@ -54,10 +50,15 @@ def installed(real: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> In
     results = Path(real.state_dir, "results")
     results.mkdir()
     os.chown(results, 65532, 65532)
-    objects += [volume_of(results), *site_objects(f"localhost/crawl-operator:{VERSIONS[0]}")]
+    objects += [volume_of(results), *site_objects(image("crawl-operator"))]
     real.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    arguments = ("install", RELEASE, CHART, "--namespace", RELEASE, "--wait", "--timeout", "4m")
-    helm.run(*arguments, values=values_of(VERSIONS[0]), seconds=300)
+    chart = older_chart(helm, folder)
+    arguments = ("install", RELEASE, chart, "--namespace", RELEASE, "--wait", "--timeout", "5m")
+    helm.run(*arguments, values=values_of(VERSIONS[0]), seconds=360)
     made = Installed(real, helm)
     made.kubectl("-n", SITE, "wait", "--for=condition=Ready", "pod/site", "--timeout=60s")
     return made
+
+
+def image(name: str, version: str = VERSIONS[0]) -> str:
+    return f"localhost/{name}:{version}"

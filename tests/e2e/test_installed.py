@@ -1,65 +1,135 @@
 """From `helm install` to results, on a real node: what its users meet. The tests build on each other, in this order."""
 
 import json
-import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import yaml
 
-from helm import CHART, ROOT
-from installed import CRAWLS, RELEASE, Installed, values_of
+from crawl_api.job_types import JobType
+from demo.pages import PAGES
+from helm import CHART
+from installed import BASE, CATALOGUE, CRAWLS, GUIDE, RELEASE, Installed, Object, first_page, values_of
 from local_cluster.real import network
 from local_cluster.real.purge import CGROUP, CGROUPS
 from operator_process import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-PAGES = [f"/page/{number}" for number in range(5)]
-SLOW = [f"/slow/{number}" for number in range(10)]
+CATALOGUE_URLS = {BASE + path for path in CATALOGUE}
+OF_EVERY_TYPE: dict[str, dict[str, Any]] = {
+    "single": {"single": {"url": f"{BASE}/catalogue/"}},
+    "batch": {"batch": {"urls": sorted(CATALOGUE_URLS)}},
+    "site": {"site": {"startUrls": [f"{BASE}/catalogue/"], "allow": ["/catalogue/"]}},
+    "pdf": {"pdf": {"urls": [f"{BASE}/files/units.pdf"]}},
+    "custom": {
+        "custom": {
+            "processor": "scrapy",
+            "parameters": {"spider": "catalogue", "arguments": {"start": f"{BASE}/catalogue/"}},
+        },
+        "worker": {"image": "localhost/crawl-handbook:0.1.0"},
+    },
+    "maintenance": {"maintenance": {"task": "health_check", "parameters": {"urls": [f"{BASE}/catalogue/"]}}},
+}
+EXECUTIONS = {"High": "Pod", "Normal": "Job"}
+"""What runs jobs of a priority."""
+INSTALL = ("install", RELEASE, CHART, "--namespace", RELEASE, "--wait", "--timeout", "5m")
+UPGRADE = ("upgrade", *INSTALL[1:])
+UNINSTALL = ("uninstall", RELEASE, "--namespace", RELEASE, "--wait", "--timeout", "2m")
+
+
+def test_the_previous_chart_is_upgraded_with_a_job_stored(installed: Installed) -> None:
+    """The job stays what it was, and may then have a field that the previous chart's CRD did not know."""
+    installed.jobs.apply("kept", single={"url": f"{BASE}/catalogue/"}, scheduledAt="2099-01-01T00:00:00Z")
+    suspend = ("-n", CRAWLS, "patch", "crawljob", "kept", "--type=merge", "-p", '{"spec": {"suspend": true}}')
+    assert 'unknown field "spec.suspend"' in installed.kubectl(*suspend, check=False).stderr
+    before = installed.jobs.get("kept")
+    installed.helm.run(*UPGRADE, values=values_of("0.1.0"), seconds=360)
+    wait_until(lambda: installed.kubectl(*suspend, check=False).returncode == 0, "the new field is known", 20)
+    after = installed.jobs.get("kept")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["spec"] == before["spec"] | {"suspend": True}
+    said = json.loads(installed.helm.run("list", "--namespace", RELEASE, "-o", "json").stdout)
+    assert [each["revision"] for each in said] == ["2"]
 
 
 def test_helm_test_passes(installed: Installed) -> None:
     """One crawl as a Pod and one as a batch Job, seen by the release's own test."""
     said = installed.helm.run("test", RELEASE, "--namespace", RELEASE, "--logs", "--timeout", "5m", seconds=360).stdout
-    assert "Phase:          Succeeded" in said or "Succeeded" in said
     assert "a crawl ran as a pod, and one as a batch Job" in said
 
 
 def test_both_replicas_are_ready_and_one_leads(installed: Installed) -> None:
-    pods = installed.operators()
-    assert len(pods) == 2
-    leaders = 0
-    for pod in pods:
-        script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8081/metrics').read().decode())"
-        said = installed.kubectl("-n", RELEASE, "exec", pod["metadata"]["name"], "--", "python", "-c", script).stdout
-        found = re.search(r"^crawl_operator_leader (\S+)$", said, re.MULTILINE)
-        assert found
-        leaders += found[1] == "1.0"
-        assert {"type": "Ready", "status": "True"}.items() <= {
-            key: value for each in pod["status"]["conditions"] if each["type"] == "Ready" for key, value in each.items()
-        }.items()
-    assert leaders == 1
+    ready = [
+        condition["status"]
+        for pod in installed.operators()
+        for condition in pod["status"]["conditions"]
+        if condition["type"] == "Ready"
+    ]
+    assert ready == ["True", "True"]
+    assert len(installed.leaders()) == 1
 
 
-@pytest.mark.parametrize("priority", ["High", "Normal"])
-def test_jobs_of_every_type_finish_in_both_executions(installed: Installed, priority: str) -> None:
-    """As a Pod and as a batch Job; their results are downloaded."""
-    wanted = {"single": PAGES[:1], "batch": PAGES}
-    for kind, paths in wanted.items():
-        installed.apply(f"{kind}-{priority.lower()}", *paths, priority=priority)
-    for kind, paths in wanted.items():
-        status = installed.jobs.finished(f"{kind}-{priority.lower()}", 120)
+def test_jobs_of_every_type_finish_in_both_executions(installed: Installed) -> None:
+    """As a Pod and as a batch Job; what they have found is downloaded."""
+    assert set(OF_EVERY_TYPE) == {each.lower() for each in JobType}
+    for kind, spec in OF_EVERY_TYPE.items():
+        for priority in EXECUTIONS:
+            installed.jobs.apply(f"{kind}-{priority.lower()}", priority=priority, **spec)
+    for priority, execution in EXECUTIONS.items():
+        found = {}
+        for kind in OF_EVERY_TYPE:
+            status = installed.jobs.finished(f"{kind}-{priority.lower()}", 240)
+            assert status["phase"] == "Completed", status
+            assert [each["execution"] for each in status["attempts"]] == [execution]
+            found[kind] = installed.results(status)
+        assert [each["title"] for each in found["single"]] == [PAGES["/catalogue/"].title]
+        for kind in ("batch", "site"):
+            assert {each["url"]: each["title"] for each in found[kind]} == {
+                BASE + path: PAGES[path].title for path in CATALOGUE
+            }, kind
+        assert [each["pdf"]["pages"] for each in found["pdf"]] == [1]
+        assert {(each["data"]["url"], each["data"]["price"]) for each in found["custom"]} == {
+            (BASE + path, PAGES[path].price) for path in CATALOGUE if PAGES[path].price
+        }
+        assert [each["data"] for each in found["maintenance"]] == [{"healthy": True}] * 4
+    said = installed.kubectl("-n", CRAWLS, "wait", "crawl", "--for=condition=Complete", "single-high", "batch-normal")
+    assert said.stdout.count("condition met") == 2
+
+
+def test_schedules_run_on_time_and_on_request(installed: Installed) -> None:
+    """Every minute as a batch Job, and by annotation as a Pod."""
+    timetables = {"on-request": ("High", "0 0 1 1 *"), "every-minute": ("Normal", "* * * * *")}
+    for name, (priority, timetable) in timetables.items():
+        schedule = {
+            "apiVersion": "crawl-operator.io/v1alpha1",
+            "kind": "ScheduledCrawlJob",
+            "metadata": {"name": name},
+            "spec": {
+                "schedule": timetable,
+                "jobTemplate": {"spec": {"type": "Single", "priority": priority, **OF_EVERY_TYPE["single"]}},
+            },
+        }
+        installed.kubectl("-n", CRAWLS, "apply", "-f", "-", input=json.dumps(schedule))
+    installed.kubectl("-n", CRAWLS, "annotate", "scrawl", "on-request", "crawl-operator.io/trigger=now")
+    for name, (priority, _) in timetables.items():
+        mine = ("crawl", "-l", f"crawl-operator.io/schedule={name}")
+        wait_until(lambda mine=mine: installed.listed(CRAWLS, *mine), f"{name} has a run", 90)  # type: ignore[misc]
+        status = installed.jobs.finished(installed.listed(CRAWLS, *mine)[0]["metadata"]["name"], 120)
         assert status["phase"] == "Completed", status
-        assert len(installed.results(status)) == len(paths)
-    said = installed.kubectl("-n", CRAWLS, "wait", "crawl", "--for=condition=Complete", f"single-{priority.lower()}")
-    assert "condition met" in said.stdout
+        assert [each["execution"] for each in status["attempts"]] == [EXECUTIONS[priority]]
+        assert len(installed.results(status)) == 1
+    installed.kubectl("-n", CRAWLS, "delete", "scrawl", *timetables)
 
 
 def test_logs_of_a_worker_are_there(installed: Installed) -> None:
-    worker = installed.jobs.status("batch-high")["workerId"]
-    assert installed.kubectl("-n", CRAWLS, "logs", worker).stdout
+    for priority in EXECUTIONS:
+        worker = installed.jobs.status(f"batch-{priority.lower()}")["workerId"]
+        said = installed.kubectl("-n", CRAWLS, "logs", worker).stdout
+        assert f'"attempt ended" succeeded={len(CATALOGUE)} failed=0 failure="none"' in said
 
 
 def test_a_worker_reaches_nothing_that_it_should_not(installed: Installed) -> None:
@@ -68,12 +138,11 @@ def test_a_worker_reaches_nothing_that_it_should_not(installed: Installed) -> No
     The metadata address is refused by the worker's own guard: nothing on this node enforces network policies.
     """
     installed.jobs.apply("metadata", single={"url": "http://169.254.169.254/latest/"}, priority="High")
-    installed.apply("inside", *SLOW, priority="High", fetch={"concurrency": 1})
+    installed.begin("inside")
     status = installed.jobs.finished("metadata", 120)
     assert status["phase"] == "Failed"
     assert "169.254.169.254" in json.dumps(status["errors"])
-    worker = installed.jobs.running("inside", 60)["workerId"]
-    wait_until(lambda: installed.jobs.status("inside")["progress"].get("succeeded"), "it crawls", 60)
+    worker = crawling(installed, "inside")["workerId"]
 
     def inside(script: str) -> subprocess.CompletedProcess[str]:
         result: subprocess.CompletedProcess[str] = installed.kubectl(
@@ -91,91 +160,155 @@ def test_a_worker_reaches_nothing_that_it_should_not(installed: Installed) -> No
         " headers={'Authorization': 'Bearer ' + token}), context=context)"
     )
     assert "401" in inside(ask).stderr
-    assert installed.jobs.finished("inside", 120)["phase"] == "Completed"
 
 
 def test_a_privileged_pod_of_the_operators_is_refused(installed: Installed) -> None:
-    """Made with its own token, in the namespace in which it makes workers."""
+    """Made with its own token, where it makes workers, and like one of them in all else."""
     token = installed.kubectl("-n", RELEASE, "create", "token", RELEASE).stdout.strip()
     config = yaml.safe_load(installed.real.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token}
     path = Path(installed.real.state_dir, "operator.kubeconfig")
     path.write_text(yaml.safe_dump(config))
-    container = {"name": "x", "image": "localhost/crawl-worker:0.1.0", "securityContext": {"privileged": True}}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": [container]}}
+    worker = installed.jobs.get(installed.jobs.status("inside")["workerId"], "pod")
+    kept = ("labels", "ownerReferences")
+    worker["metadata"] = {"name": "x", **{key: worker["metadata"][key] for key in kept}}
+    for key in ("nodeName", "priority", "preemptionPolicy"):
+        del worker["spec"][key]
 
-    def enforce(standard: str) -> None:
-        label = f"pod-security.kubernetes.io/enforce={standard}"
-        installed.kubectl("label", "namespace", CRAWLS, "--overwrite", label)
+    def made(pod: Object) -> str:
+        create = (f"--kubeconfig={path}", "-n", CRAWLS, "create", "--dry-run=server", "-f", "-")
+        said = installed.kubectl(*create, input=json.dumps(pod), check=False)
+        return str(said.stdout + said.stderr)
 
-    enforce("privileged")  # else the namespace's own rule would be the first to speak
-    refused = installed.kubectl(
-        f"--kubeconfig={path}", "-n", CRAWLS, "create", "-f", "-", input=json.dumps(pod), check=False
-    )
-    enforce("restricted")
-    assert "ValidatingAdmissionPolicy" in refused.stderr
-    assert "no capability" in refused.stderr or "workers of CrawlJobs only" in refused.stderr
+    installed.kubectl("label", "namespace", CRAWLS, "--overwrite", enforce("privileged"))  # else its rule speaks first
+    assert made(worker) == "pod/x created (server dry run)\n"
+    security = worker["spec"]["containers"][0]["securityContext"]
+    del security["allowPrivilegeEscalation"]  # no pod may be privileged and have this
+    security["privileged"] = True
+    refused = made(worker)
+    installed.kubectl("label", "namespace", CRAWLS, "--overwrite", enforce("restricted"))
+    assert "ValidatingAdmissionPolicy 'crawl-operator-pods'" in refused
+    assert "denied request: workers have no capability, gain none, and do not write their root filesystem" in refused
+    installed.release()
+    assert installed.jobs.finished("inside", 120)["phase"] == "Completed"
 
 
-@pytest.mark.parametrize("priority", ["High", "Normal"])
-def test_a_crawl_goes_on_when_its_node_is_drained(installed: Installed, priority: str) -> None:
-    """The worker is evicted in the middle: another goes on, no attempt is used up and no page is lost."""
-    name = f"drained-{priority.lower()}"
-    installed.apply(name, *SLOW, priority=priority, fetch={"concurrency": 1})
-    wait_until(lambda: installed.jobs.status(name)["progress"].get("succeeded"), "it crawls", 90)
-    worker = installed.jobs.status(name)["workerId"]
+def test_crawls_go_on_when_their_node_is_drained(installed: Installed) -> None:
+    """Workers are evicted in the middle: others go on, no attempt is used up, no page is lost or crawled again."""
+    names = ("drained-high", "drained-normal")
+    installed.begin(*names)
+    before = {name: crawling(installed, name)["workerId"] for name in names}
     drain = ("drain", installed.real.node, "--pod-selector", "app.kubernetes.io/name=crawl-worker", "--force")
     installed.kubectl(*drain, "--delete-emptydir-data", "--timeout=90s")
     installed.kubectl("uncordon", installed.real.node)
-    status = installed.jobs.finished(name, 180)
-    assert (status["phase"], status.get("retryCount", 0)) == ("Completed", 0), status
-    assert status["workerId"] != worker
-    assert len({record["url"] for record in installed.results(status)}) == len(SLOW)
+    installed.release()
+    for name in names:
+        status = went_on(installed, name)
+        assert status["workerId"] != before[name]
+    asked = installed.asked()
+    assert [asked.count(first_page(name)) for name in names] == [1, 1]
 
 
 def test_twenty_jobs_do_not_notice_that_operators_are_killed_and_rolled(installed: Installed) -> None:
+    """Each keeps the attempt, worker and container that it had, and is still at work when the new version leads."""
     names = [f"busy-{number}" for number in range(20)]
-    for number, name in enumerate(names):
-        priority = "High" if number % 2 else "Normal"
-        installed.apply(name, *SLOW, priority=priority, fetch={"concurrency": 1}, timeoutSeconds=600)
+    installed.begin(*names)
+    before = {name: crawling(installed, name) for name in names}
+    containers = containers_of(installed, names)
+    old = {pod["metadata"]["uid"] for pod in installed.operators()}
+    (leader,) = installed.leaders()
+    installed.kill(leader)
+    wait_until(lambda: len(installed.leaders()) == 1, "one leads again", 60)
+    assert [each["status"]["containerStatuses"][0]["restartCount"] for each in installed.operators()].count(1) == 1
+    installed.helm.run(*UPGRADE, values=values_of("0.1.1"), seconds=360)
+    new = installed.operators()
+    assert {pod["spec"]["containers"][0]["image"] for pod in new} == {"localhost/crawl-operator:0.1.1"}
+    assert not old & {pod["metadata"]["uid"] for pod in new}
+    wait_until(lambda: len(installed.leaders()) == 1, "one of the new ones leads", 60)
+    assert {installed.jobs.status(name)["phase"] for name in names} == {"Processing"}
+    installed.release()
     for name in names:
-        installed.jobs.running(name, 180)
-    victim = installed.operators()[0]["metadata"]["name"]
-    installed.kubectl("-n", RELEASE, "delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
-    arguments = ("upgrade", RELEASE, CHART, "--namespace", RELEASE, "--wait", "--timeout", "4m")
-    installed.helm.run(*arguments, values=values_of("0.1.1"), seconds=300)
-    assert {each["spec"]["containers"][0]["image"] for each in installed.operators()} == {
-        "localhost/crawl-operator:0.1.1"
-    }
-    for name in names:
-        status = installed.jobs.finished(name, 240)
-        assert status["phase"] == "Completed", status
-        assert len(status["attempts"]) == 1, "none was started again"
+        status = went_on(installed, name)
+        (was,), (attempt,) = before[name]["attempts"], status["attempts"]
+        assert attempt.items() >= was.items(), "none was started again"
+        assert status["workerId"] == before[name]["workerId"]
+    assert containers_of(installed, names) == containers
+    asked = installed.asked()
+    assert {asked.count(first_page(name)) for name in names} == {1}
 
 
 def test_a_crawl_goes_on_when_its_node_starts_anew(installed: Installed) -> None:
-    """Kubelet, runtime and every container are gone, and come back."""
-    installed.apply("rebooted", *SLOW, priority="High", fetch={"concurrency": 1})
-    wait_until(lambda: installed.jobs.status("rebooted")["progress"].get("succeeded"), "it crawls", 90)
+    """Kubelet, runtime and every container are gone, and come back; the operators' and the site's too."""
+    names = ("rebooted-high", "rebooted-normal")
+    installed.begin(*names)
+    for name in names:
+        crawling(installed, name)
     installed.real.restart_node()
-    status = installed.jobs.finished("rebooted", 300)
-    assert (status["phase"], status.get("retryCount", 0)) == ("Completed", 0), status
-    assert len({record["url"] for record in installed.results(status)}) == len(SLOW)
+    installed.release()
+    for name in names:
+        went_on(installed, name)
 
 
-def test_uninstalling_leaves_crds_and_jobs_until_told_otherwise(installed: Installed) -> None:
-    installed.helm.run("uninstall", RELEASE, "--namespace", RELEASE, "--wait", "--timeout", "2m")
+def test_uninstalling_leaves_crds_jobs_and_results_until_told_otherwise(installed: Installed) -> None:
+    """And the release can be installed again on top of them, before it goes with all of it."""
+    installed.helm.run(*UNINSTALL, seconds=180)
+    assert installed.listed(RELEASE, "pods,deployments,services") == []
     assert installed.jobs.status("batch-high")["phase"] == "Completed"
-    assert installed.kubectl("-n", RELEASE, "get", "pods", "-o", "name").stdout == ""
-    installed.kubectl("delete", "-f", ROOT / "crds")
-    assert "crawls" not in installed.kubectl("api-resources", "-o", "name").stdout
+    assert installed.jobs.status("kept")["phase"] != "Completed"
+    values = values_of("0.1.1") | {"crds": {"keep": False}}
+    values["results"]["persistence"]["keep"] = False
+    installed.helm.run(*INSTALL, values=values, seconds=360)
+    assert len(installed.results(installed.jobs.status("batch-high"))) == len(CATALOGUE)
+    installed.jobs.apply("again", priority="High", **OF_EVERY_TYPE["single"])
+    assert installed.jobs.finished("again", 120)["phase"] == "Completed"
+    installed.helm.run(*UNINSTALL, seconds=180)
+    wait_until(lambda: "crawl" not in installed.kubectl("get", "crd", "-o", "name").stdout, "the CRDs go", 60)
+    wait_until(lambda: not installed.listed(RELEASE, "persistentvolumeclaims"), "the claim goes", 60)
+    wait_until(lambda: not installed.listed(CRAWLS, "pods,jobs"), "workers go with their jobs", 120)
+    cluster_wide = "clusterroles,clusterrolebindings,validatingadmissionpolicies,priorityclasses"
+    assert (
+        installed.kubectl("get", cluster_wide, "-l", "app.kubernetes.io/name=crawl-operator", "-o", "name").stdout == ""
+    )
 
 
 def test_nothing_is_left(installed: Installed) -> None:
     """The last of all: the node is gone, and with it its network, mounts, cgroups and processes."""
+    folder = installed.real.folder
     installed.real.stop()
     assert network.NAMESPACE not in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
     assert "crawl-operator" not in Path("/proc/self/mountinfo").read_text()
     assert not [*CGROUPS.glob(f"*/{CGROUP}"), *CGROUPS.glob(CGROUP)]
     routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
     assert network.POD_RANGE not in routes
+    assert not folder.exists()
+    assert not [
+        each for each in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(each.info["cmdline"] or ())
+    ]
+
+
+def enforce(standard: str) -> str:
+    return f"pod-security.kubernetes.io/enforce={standard}"
+
+
+def crawling(installed: Installed, name: str) -> Object:
+    """Wait until a job is in the middle of its crawl, and return its status."""
+    wait_until(lambda: installed.jobs.status(name)["progress"].get("succeeded"), f"{name} crawls", 240)
+    return installed.jobs.status(name)
+
+
+def went_on(installed: Installed, name: str) -> Object:
+    """Wait for the end of a job that was disturbed, and return its status: whole, and no attempt used up."""
+    status = installed.jobs.finished(name, 300)
+    assert (status["phase"], status.get("retryCount", 0)) == ("Completed", 0), status
+    assert {each["url"] for each in installed.results(status)} == {BASE + first_page(name), *(BASE + p for p in GUIDE)}
+    return status
+
+
+def containers_of(installed: Installed, names: list[str]) -> dict[str, list[tuple[str, int]]]:
+    """Return the containers of jobs' workers, and how often each was restarted."""
+    found: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
+    for pod in installed.listed(CRAWLS, "pods", "-l", f"crawl-operator.io/job in ({', '.join(names)})"):
+        (container,) = pod["status"]["containerStatuses"]
+        job = pod["metadata"]["labels"]["crawl-operator.io/job"]
+        found[job].append((container["containerID"], container["restartCount"]))
+    return found

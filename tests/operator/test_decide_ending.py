@@ -200,7 +200,7 @@ def test_without_any_outcome_the_cluster_is_asked_why() -> None:
         ({"exit_code": 137}, "WorkerKilled", "Infrastructure", "killed by SIGKILL"),
         ({"exit_code": 143}, "WorkerKilled", "Infrastructure", "killed by SIGTERM"),
         ({"exit_code": 255}, "WorkerKilled", "Infrastructure", "killed by signal 127"),
-        ({"exit_code": 255, "end_reason": "Unknown"}, "WorkerLost", "Infrastructure", "gone when its node came back"),
+        ({"exit_code": 255, "end_reason": "Unknown"}, "WorkerKilled", "Infrastructure", "killed by a restart of its"),
         ({"exit_code": 128}, "WorkerCrashed", "Transient", "exit code 128"),
         ({"exit_code": 1}, "WorkerCrashed", "Transient", "exit code 1 and left no outcome"),
         ({"exit_code": 0}, "WorkerCrashed", "Transient", "exit code 0 and left no outcome"),

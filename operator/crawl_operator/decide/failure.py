@@ -35,12 +35,8 @@ def of_pod(pod: WorkerPod) -> AttemptFailure:
     if pod.out_of_time:
         text = f"{who} ran beyond the job's timeoutSeconds and was stopped{said}"
         return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message=text)
-    if pod.end_reason == _LOST_REASON:
-        text = f"{who} was gone when its node came back, before it could report{said}"
-        return AttemptFailure(code="WorkerLost", cause=Cause.INFRASTRUCTURE, message=text)
-    number = pod.signal or (pod.exit_code - 128 if pod.exit_code is not None and pod.exit_code > 128 else None)
-    if number is not None:
-        text = f"{who} was killed by {_signal_name(number)} before it could report{said}"
+    if killer := _killer(pod):
+        text = f"{who} was killed by {killer} before it could report{said}"
         return AttemptFailure(code="WorkerKilled", cause=Cause.INFRASTRUCTURE, message=text)
     text = f"{who} ended with exit code {pod.exit_code} and left no outcome{said}"
     return AttemptFailure(code="WorkerCrashed", cause=Cause.TRANSIENT, message=text)
@@ -65,8 +61,12 @@ def overdue(text: str) -> AttemptFailure:
     return AttemptFailure(code="Timeout", cause=Cause.TRANSIENT, message=text)
 
 
-def _signal_name(number: int) -> str:
+def _killer(pod: WorkerPod) -> str:
+    """Say what killed a worker; nothing if it ended by itself."""
+    if pod.end_reason == _LOST_REASON:
+        return "a restart of its node"
+    number = pod.signal or (pod.exit_code - 128 if pod.exit_code is not None and pod.exit_code > 128 else 0)
     try:
-        return signal.Signals(number).name
+        return signal.Signals(number).name if number else ""
     except ValueError:
         return f"signal {number}"
