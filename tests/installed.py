@@ -57,6 +57,27 @@ class Installed:
         touch = ("-n", SITE, "exec", "site", "--", "touch", "/tmp/released")  # noqa: S108 - of the pod's own
         wait_until(lambda: self.kubectl(*touch, check=False).returncode == 0, "the site is there", 120)
 
+    def crawling(self, name: str) -> Object:
+        """Wait until a job is in the middle of its crawl, and return its status."""
+        wait_until(lambda: self.jobs.status(name)["progress"].get("succeeded"), f"{name} crawls", 240)
+        return self.jobs.status(name)
+
+    def went_on(self, name: str) -> Object:
+        """Wait for the end of a job that was disturbed, and return its status: whole, and no attempt used up."""
+        status = self.jobs.finished(name, 300)
+        assert (status["phase"], status.get("retryCount", 0)) == ("Completed", 0), status
+        assert {each["url"] for each in self.results(status)} == {BASE + path for path in (first_page(name), *GUIDE)}
+        return status
+
+    def containers(self, names: list[str]) -> dict[str, list[tuple[str, int]]]:
+        """Return the containers of jobs' workers, and how often each was restarted."""
+        found: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
+        for pod in self.listed(CRAWLS, "pods", "-l", f"crawl-operator.io/job in ({', '.join(names)})"):
+            (container,) = pod["status"]["containerStatuses"]
+            job = pod["metadata"]["labels"]["crawl-operator.io/job"]
+            found[job].append((container["containerID"], container["restartCount"]))
+        return found
+
     def asked(self) -> list[str]:
         """Return what the site was asked for."""
         lines: list[str] = self.kubectl("-n", SITE, "logs", "site").stdout.splitlines()

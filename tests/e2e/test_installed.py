@@ -12,7 +12,7 @@ import yaml
 from crawl_api.job_types import JobType
 from demo.pages import PAGES
 from helm import CHART
-from installed import BASE, CATALOGUE, CRAWLS, GUIDE, RELEASE, Installed, Object, first_page, values_of
+from installed import BASE, CATALOGUE, CRAWLS, RELEASE, Installed, Object, first_page, values_of
 from local_cluster.real import network
 from local_cluster.real.purge import CGROUP, CGROUPS
 from operator_process import wait_until
@@ -142,7 +142,7 @@ def test_a_worker_reaches_nothing_that_it_should_not(installed: Installed) -> No
     status = installed.jobs.finished("metadata", 120)
     assert status["phase"] == "Failed"
     assert "169.254.169.254" in json.dumps(status["errors"])
-    worker = crawling(installed, "inside")["workerId"]
+    worker = installed.crawling("inside")["workerId"]
 
     def inside(script: str) -> subprocess.CompletedProcess[str]:
         result: subprocess.CompletedProcess[str] = installed.kubectl(
@@ -197,13 +197,13 @@ def test_crawls_go_on_when_their_node_is_drained(installed: Installed) -> None:
     """Workers are evicted in the middle: others go on, no attempt is used up, no page is lost or crawled again."""
     names = ("drained-high", "drained-normal")
     installed.begin(*names)
-    before = {name: crawling(installed, name)["workerId"] for name in names}
+    before = {name: installed.crawling(name)["workerId"] for name in names}
     drain = ("drain", installed.real.node, "--pod-selector", "app.kubernetes.io/name=crawl-worker", "--force")
     installed.kubectl(*drain, "--delete-emptydir-data", "--timeout=90s")
     installed.kubectl("uncordon", installed.real.node)
     installed.release()
     for name in names:
-        status = went_on(installed, name)
+        status = installed.went_on(name)
         assert status["workerId"] != before[name]
     asked = installed.asked()
     assert [asked.count(first_page(name)) for name in names] == [1, 1]
@@ -213,8 +213,8 @@ def test_twenty_jobs_do_not_notice_that_operators_are_killed_and_rolled(installe
     """Each keeps the attempt, worker and container that it had, and is still at work when the new version leads."""
     names = [f"busy-{number}" for number in range(20)]
     installed.begin(*names)
-    before = {name: crawling(installed, name) for name in names}
-    containers = containers_of(installed, names)
+    before = {name: installed.crawling(name) for name in names}
+    containers = installed.containers(names)
     old = {pod["metadata"]["uid"] for pod in installed.operators()}
     (leader,) = installed.leaders()
     installed.kill(leader)
@@ -228,11 +228,11 @@ def test_twenty_jobs_do_not_notice_that_operators_are_killed_and_rolled(installe
     assert {installed.jobs.status(name)["phase"] for name in names} == {"Processing"}
     installed.release()
     for name in names:
-        status = went_on(installed, name)
+        status = installed.went_on(name)
         (was,), (attempt,) = before[name]["attempts"], status["attempts"]
         assert attempt.items() >= was.items(), "none was started again"
         assert status["workerId"] == before[name]["workerId"]
-    assert containers_of(installed, names) == containers
+    assert installed.containers(names) == containers
     asked = installed.asked()
     assert {asked.count(first_page(name)) for name in names} == {1}
 
@@ -242,11 +242,11 @@ def test_a_crawl_goes_on_when_its_node_starts_anew(installed: Installed) -> None
     names = ("rebooted-high", "rebooted-normal")
     installed.begin(*names)
     for name in names:
-        crawling(installed, name)
+        installed.crawling(name)
     installed.real.restart_node()
     installed.release()
     for name in names:
-        went_on(installed, name)
+        installed.went_on(name)
 
 
 def test_uninstalling_leaves_crds_jobs_and_results_until_told_otherwise(installed: Installed) -> None:
@@ -288,27 +288,3 @@ def test_nothing_is_left(installed: Installed) -> None:
 
 def enforce(standard: str) -> str:
     return f"pod-security.kubernetes.io/enforce={standard}"
-
-
-def crawling(installed: Installed, name: str) -> Object:
-    """Wait until a job is in the middle of its crawl, and return its status."""
-    wait_until(lambda: installed.jobs.status(name)["progress"].get("succeeded"), f"{name} crawls", 240)
-    return installed.jobs.status(name)
-
-
-def went_on(installed: Installed, name: str) -> Object:
-    """Wait for the end of a job that was disturbed, and return its status: whole, and no attempt used up."""
-    status = installed.jobs.finished(name, 300)
-    assert (status["phase"], status.get("retryCount", 0)) == ("Completed", 0), status
-    assert {each["url"] for each in installed.results(status)} == {BASE + first_page(name), *(BASE + p for p in GUIDE)}
-    return status
-
-
-def containers_of(installed: Installed, names: list[str]) -> dict[str, list[tuple[str, int]]]:
-    """Return the containers of jobs' workers, and how often each was restarted."""
-    found: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
-    for pod in installed.listed(CRAWLS, "pods", "-l", f"crawl-operator.io/job in ({', '.join(names)})"):
-        (container,) = pod["status"]["containerStatuses"]
-        job = pod["metadata"]["labels"]["crawl-operator.io/job"]
-        found[job].append((container["containerID"], container["restartCount"]))
-    return found
