@@ -129,7 +129,7 @@ class Reconciler:
             job = await self._whole(job)
             if job is None:
                 return None
-        observation = Observation(job) if job.phase.terminal else await self._observe(job)
+        observation = self._observe_strays(job) if job.phase.terminal else await self._observe(job)
         plan = self._plan(observation, now)
         _log.debug("%s: %s", key, plan)
         try:
@@ -213,6 +213,15 @@ class Reconciler:
             outcome=await self._results.outcome(job.key, job.uid, worker) if worker else None,
             dependencies=self._store.dependencies(job),
             cycle=cycle_through(job.key.name, lambda name: self._store.dependents.waits_for(job.key.namespace, name)),
+        )
+
+    def _observe_strays(self, job: Job) -> Observation:
+        """Observe, of a job that is over, the workers that live: as a rule none."""
+        pods, batch_jobs = self._store.children(job)
+        live = tuple(pod for pod in pods if not pod.ended)
+        over = {pod.attempt for pod in pods if pod.ended}  # a batch Job may end a moment after its pod
+        return Observation(
+            job, pods=live, batch_jobs=tuple(each for each in batch_jobs if not (each.ended or each.attempt in over))
         )
 
     def _children(self, job: Job) -> tuple[tuple[WorkerPod, ...], tuple[BatchJob, ...]]:

@@ -51,7 +51,7 @@ def violations(world: World, limits: Scenario | None) -> Iterator[str]:
             if old is not None:
                 yield from _bad_change(old, seen)
         elif old is None and owner_kind(seen.body) == "CrawlJob":
-            yield from _bad_birth(seen, before, begun)
+            yield from _bad_birth(seen, before, begun, late=seen.body["metadata"]["name"] in world.late)
         if seen.resource is not CRAWLJOBS and _has_begun(seen.body):
             begun.add((job_uid(seen.body), attempt_of(seen.body)))
 
@@ -105,14 +105,17 @@ def _begins_with(items: list[Any], start: list[Any]) -> bool:
     return items[: len(start)] == start
 
 
-def _bad_birth(seen: Seen, before: Picture, begun: set[tuple[str, int]]) -> Iterator[str]:
-    """A worker comes for a job that waits for one, in time, and for an attempt that nobody has begun."""
+def _bad_birth(seen: Seen, before: Picture, begun: set[tuple[str, int]], *, late: bool) -> Iterator[str]:
+    """A worker comes for a job that waits for one, in time, and for an attempt that nobody has begun.
+
+    One that comes late, its operator having been overtaken, may find its job over: nothing can hold it up any more.
+    """
     job = before.objects[CRAWLJOBS].get(owner_uid(seen.body))
     if job is None:
         return  # deleted while it was asked for: the garbage collector takes it
     if (job_uid(seen.body), attempt_of(seen.body)) in begun:
         yield f"an attempt begun twice: {seen}"
-    if phase_of(job) in TERMINAL:
+    if phase_of(job) in TERMINAL and not late:
         yield f"a worker for a job that has ended: {seen}"
     for due in (job["spec"].get("scheduledAt"), job.get("status", {}).get("nextRetryAt")):
         if due is not None and seen.at is not None and seen.at < datetime.fromisoformat(due):

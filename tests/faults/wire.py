@@ -146,6 +146,8 @@ class Wire:
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(line.overtaken.wait(), _LONGEST)
+            if request.method == "POST":
+                line.world.late.add(json.loads(data)["metadata"]["name"])
             return await self._send(request, data, line)
         finally:
             line.held_up -= 1

@@ -144,6 +144,8 @@ class World:
         self.now = Picture()
         self.history: list[Seen] = []
         self.listeners: list[Callable[[Seen], None]] = []
+        self.late: set[str] = set()
+        """Names of what an operator had asked for that was overtaken before it came to be."""
         self._versions: dict[str, int] = {}
         self._gone: set[str] = set()
         self._owed: dict[str, int] = {}  # UID → the version that is to be told

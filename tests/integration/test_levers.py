@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from demo.pages import PAGES
 from demo.site import DemoSite
@@ -78,6 +79,22 @@ def test_a_finished_job_stays_as_it_is_when_it_is_cancelled(shared: Jobs, site: 
     time.sleep(1)
     assert shared.status("done") == before
     assert before["phase"] == "Completed"
+
+
+def test_a_worker_that_comes_when_its_job_is_over_is_stopped(shared: Jobs, site: DemoSite) -> None:
+    """As from an operator that asked for it, was overtaken, and had its request arrive only then."""
+    shared.apply("over", single={"url": site.url(PATHS[0])}, priority="High")
+    before = shared.finished("over")
+    pod = yaml.safe_load(shared.kubectl("get", "pod", before["workerId"], "-o", "yaml").stdout)
+    kept = {name: pod["metadata"][name] for name in ("labels", "annotations", "ownerReferences")}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": kept | {"name": "stray"}, "spec": pod["spec"]}
+    pod["metadata"]["labels"]["crawl-operator.io/attempt"] = "2"
+    pod["spec"]["containers"][0] |= {"image": "host", "command": ["sleep", "60"]}
+    del pod["spec"]["nodeName"]
+    shared.kubectl("apply", "-f", "-", input=yaml.safe_dump(pod))
+    gone = ("get", "pod", "stray", "-o", "name", "--ignore-not-found")
+    wait_until(lambda: not shared.kubectl(*gone).stdout, "the stray is gone", 40)
+    assert shared.status("over") == before
 
 
 @pytest.mark.parametrize("priority", ["High", "Normal"])

@@ -28,7 +28,7 @@ from crawl_api.crawljob import Priority
 from crawl_api.status import Cause, Condition, ConditionStatus, ConditionType, CrawlJobStatus, Execution, Phase
 from crawl_api.worker_protocol import ProgressReport
 from crawl_operator.decide.crawljob import decide, newest
-from crawl_operator.decide.model import NOTHING, Admission, Observation, Plan, RecordEvent, StartWorker
+from crawl_operator.decide.model import NOTHING, Admission, Observation, Plan, RecordEvent, StartWorker, StopWorker
 from crawl_operator.decide.running import OVERTIME, precise
 
 GRANTED = Admission(granted=True)
@@ -60,10 +60,21 @@ def test_a_job_with_a_place_gets_a_worker_of_its_class(priority: Priority, execu
 def test_terminal_means_terminal(phase: Phase) -> None:
     """Whatever comes in later, a finished job is left alone: also if all of it is still in memory."""
     job = make_job(phase=phase, cancel=True)
-    observation = Observation(job, pods=(running_pod(),), admission=GRANTED, outcome=outcome_of(1, 1), refusal="no")
+    observation = Observation(job, admission=GRANTED, outcome=outcome_of(1, 1), refusal="no")
     assert decide(observation, POLICY, NOW) == NOTHING
     settled = replace(observation, job=replace(job, settled=True, spec={}))
     assert decide(settled, POLICY, NOW) is NOTHING
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_worker_that_comes_when_all_is_over_is_stopped_and_no_more(settled: bool) -> None:  # noqa: FBT001 - a case
+    """It was asked for by an operator that has been overtaken since."""
+    job = make_job(phase=Phase.CANCELLED)
+    late = Observation(
+        replace(job, settled=True, spec={}) if settled else job, pods=(running_pod(),), batch_jobs=(make_batch_job(),)
+    )
+    assert decide(late, POLICY, NOW) == Plan(actions=(StopWorker(late.batch_jobs[0]),))
+    assert decide(replace(late, batch_jobs=()), POLICY, NOW) == Plan(actions=(StopWorker(late.pods[0]),))
 
 
 def test_a_job_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:

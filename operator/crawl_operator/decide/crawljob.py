@@ -24,7 +24,7 @@ from crawl_operator.decide.model import (
     StartWorker,
     WorkerPod,
 )
-from crawl_operator.decide.running import accepted, run
+from crawl_operator.decide.running import accepted, run, stop
 from crawl_operator.decide.validation import problems, read_spec
 
 _C = TypeVar("_C", WorkerPod, BatchJob)
@@ -39,10 +39,10 @@ def decide(observation: Observation, policy: Policy, now: datetime) -> Plan:
     if job.deleting:
         return NOTHING  # the garbage collector ends its children
     if job.settled:
-        return keep(job, policy, now)
+        return _without_stray(observation, keep(job, policy, now))
     if job.phase.terminal:
         again = asks_again(job.requeue, job.status)
-        plan = levers.requeue(observation, now) if again else expire(observation, now)
+        plan = levers.requeue(observation, now) if again else _without_stray(observation, expire(observation, now))
     else:
         spec = read_spec(job)
         if isinstance(spec, CrawlJobSpec):
@@ -96,6 +96,12 @@ def _start(  # noqa: PLR0911 - a chain of cases, one return each
     if observation.admission.granted:
         return Plan(actions=(StartWorker(_next_attempt(observation), policy.classes[spec.priority].execution),))
     return waiting.for_a_place(observation, policy, now)
+
+
+def _without_stray(observation: Observation, plan: Plan) -> Plan:
+    """Stop a worker that comes when all is over: its operator was overtaken while it asked for it."""
+    strays = stop(observation)
+    return replace(plan, actions=(*plan.actions, *strays)) if strays else plan
 
 
 def _held_by(job: Job, batch_job: BatchJob) -> str:
