@@ -22,6 +22,8 @@ from crawl_operator.watch_guard import WatchGuard
 _log = logging.getLogger("crawl_operator")
 
 _FIRST_LIST_PAUSE: Final = 2.0
+_FIRST_LOOK: Final = 3.0
+"""Seconds at most in which what was listed at start is looked at before anything is watched."""
 
 
 def main() -> int:
@@ -77,9 +79,7 @@ async def run(settings: Settings) -> None:
         # watch a kind that is not there yet.
         await _fill(parts.guard)
         # Kopf waits for the tasks of others before it ends: it is the last to be waited for.
-        watches = asyncio.create_task(
-            handlers.run_watches(parts.guard.seen, parts.guard.kinds, settings.namespaces, stop)
-        )
+        watches = asyncio.create_task(_watch(parts, settings, stop))
         stack.push_async_callback(_end, watches, stop)
         for runner in runners:
             stack.push_async_callback(runner.cleanup)
@@ -108,6 +108,15 @@ async def _stand_for_election(stack: contextlib.AsyncExitStack, settings: Settin
         return Alone()
     client = Kube(handlers.connect, timeout=settings.leadership.renew_seconds / 2, metrics=metrics)
     return Lease(await stack.enter_async_context(client), settings.leadership, own_url=settings.own_url)
+
+
+async def _watch(parts: Assembly, settings: Settings, stop: asyncio.Event) -> None:
+    """Watch, after a first look at what is known: Kopf lists everything anew, and that takes longer than the look."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_LOOK):
+            while len(parts.queue):  # noqa: ASYNC110 - it is empty soon, and once
+                await asyncio.sleep(0.05)
+    await handlers.run_watches(parts.guard.seen, parts.guard.kinds, settings.namespaces, stop)
 
 
 async def _end(watches: asyncio.Task[None], stop: asyncio.Event) -> None:
