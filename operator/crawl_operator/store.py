@@ -6,6 +6,7 @@ versions of an object the later wins; what was seen deleted does not come back.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -128,6 +129,10 @@ class Store:
         self._line_up(job)
         if job.phase.terminal:
             self._reports.pop(job.uid, None)
+        if job.settled and job.key in self._children:
+            self._children[job.key] = {
+                uid: (job_uid, _spent(child)) for uid, (job_uid, child) in self._children[job.key].items()
+            }
         self.dependents.put(job)
         if before is not None and before.run is not None and before.uid != job.uid:
             self.schedules.remove_run(before.run)
@@ -171,7 +176,9 @@ class Store:
         before = siblings.get(child.uid)
         if child.uid in self._gone or (before is not None and before[1].version >= child.version):
             return False
-        self._children.setdefault(key, siblings)[child.uid] = (job_uid, child)
+        job = self._jobs.get(key)
+        kept = _spent(child) if job is not None and job.settled else child
+        self._children.setdefault(key, siblings)[child.uid] = (job_uid, kept)
         self._count(child, 1)
         if before is not None:
             self._count(before[1], -1)
@@ -236,3 +243,10 @@ class Store:
             self.places.wait(job)
         else:
             self.places.leave(job)
+
+
+def _spent(child: Child) -> Child:
+    """Return what is kept of a child when all is settled with its job: of an ended pod, not what it said at its end."""
+    if not (isinstance(child, WorkerPod) and child.ended):
+        return child
+    return replace(child, started=None, finished=None, end_message="", termination_message="")

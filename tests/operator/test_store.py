@@ -1,7 +1,9 @@
 """What the operator has seen: the later version wins, and what is gone stays gone."""
 
+from dataclasses import replace
+
 import pytest
-from operator_cases import batch_of, ended_pod, make_batch_job, make_job, make_pod, open_store, running_pod
+from operator_cases import batch_of, ended_pod, make_batch_job, make_job, make_pod, open_store, outcome_of, running_pod
 
 from crawl_api.crawljob import Priority
 from crawl_api.status import Attempt, CrawlJobStatus, Execution, Phase
@@ -261,3 +263,20 @@ def test_the_memory_of_deletions_is_bounded(seen: Seen) -> None:
     assert not seen.store.buried("uid0")
     assert seen.store.buried("uid1")
     assert seen.store.buried("uid10000")
+
+
+@pytest.mark.parametrize("first", ["job", "pod"])
+def test_what_a_pod_said_at_its_end_is_kept_until_all_is_settled(seen: Seen, first: str) -> None:
+    """There may be ten thousand of them; the outcome stands in the status by then."""
+    pod, settled = (
+        ended_pod(outcome=outcome_of(1, 0)),
+        replace(make_job(version=20, phase=Phase.COMPLETED), settled=True),
+    )
+    if first == "pod":
+        seen.store.put_job(make_job())
+        seen.store.put_child(settled.key, settled.uid, pod)
+        assert seen.store.children(make_job())[0] == (pod,)
+    seen.store.put_job(settled)
+    seen.store.put_child(settled.key, settled.uid, pod)
+    (kept,) = seen.store.children(settled)[0]
+    assert (kept.name, kept.ended, kept.termination_message) == (pod.name, True, "")
