@@ -4,6 +4,7 @@ Every setting has a default that works in a cluster. An environment variable is 
 `limits.urlsPerJob` is `CRAWL_OPERATOR_LIMITS__URLS_PER_JOB`.
 """
 
+import os
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -22,6 +23,8 @@ from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.model import ClassPolicy, Policy
 
 ENV_PREFIX: Final = "CRAWL_OPERATOR_"
+LOG_LEVEL: Final = "LOG_LEVEL"
+"""What many programs call it; as good as `logging` under our own prefix, which wins."""
 
 MAX_FOLDER: Final = 200
 """Characters of the result folder's path; with names below it and URL quoting, a result URL stays within 500."""
@@ -300,6 +303,8 @@ class _Environment(EnvSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         values = _as_in_yaml(self.settings_cls, super().__call__())
+        if level := os.environ.get(LOG_LEVEL):
+            values.setdefault("logging", level.lower())
         if isinstance(classes := values.get("classes"), dict):
             values["classes"] = {
                 name.capitalize(): _as_in_yaml(PriorityClass, each) if isinstance(each, dict) else each
