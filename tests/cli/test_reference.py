@@ -97,6 +97,10 @@ def test_a_scrapyd_project_becomes_jobs_without_running_its_code(tmp_path: Path)
     assert any("[deploy:live]" in remark for remark in remarks)
     with pytest.raises(Refused, match="is no Scrapy project"):
         migrated(tmp_path, "")
+    done = cli("migrate", "scrapyd", str(project))
+    assert (done.returncode, list(yaml.safe_load_all(done.stdout))) == (0, [job])
+    assert "max_proc" in done.stderr
+    assert cli("migrate", "scrapyd", str(tmp_path)).returncode == 2
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from crawl_client.sync import CrawlClient as SyncClient
 from demo.pages import PAGES
 from demo.site import DemoSite
 from local_cluster.cluster import LocalCluster
-from operator_process import Jobs, namespace
+from operator_process import Jobs, namespace, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -33,7 +33,7 @@ PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogu
 
 
 async def test_a_schedule_is_created_run_switched_and_removed(client: CrawlClient, site: DemoSite) -> None:
-    job = batch([site.url(PATHS[0])], priority="high", labels={"of": "daily"})
+    job = batch([site.url(PATHS[0])], priority="high", fetch=None, labels={"of": "daily"})
     made = await client.schedules.create(schedule("daily_crawl", "0 2 * * *", job))
     assert (made.name, made.display_name, made.runs, made.enabled) == ("daily-crawl", "daily_crawl", 0, True)
     async for event in client.schedules.watch():
@@ -75,10 +75,11 @@ async def test_a_graph_of_jobs_runs_in_its_order(client: CrawlClient, site: Demo
         Graph().add(first, after=[second]).add(second, after=[first]).jobs()
 
 
-async def test_dead_letters_are_found_run_again_and_removed(client: CrawlClient, site: DemoSite) -> None:
+async def test_dead_letters_are_found_run_again_and_removed(client: CrawlClient, site: DemoSite, shared: Jobs) -> None:
     await client.jobs.submit(single(site.url("/error"), name="dead", priority="high", retry={"max_attempts": 1}))
     assert (await client.wait("dead", timeout=60, check=False)).dead
     assert [job.name async for job in client.dead_letters.iterate()] == ["dead"]
+    wait_until(lambda: len(shared.get("dead")["metadata"].get("annotations", ())) == 3, "it is marked", 10)
     assert (await client.dead_letters.get("dead")).annotations["crawl-operator.io/dead-letter-reason"]
     await client.dead_letters.requeue("dead")
     again = await client.wait("dead", timeout=60, check=False)
@@ -103,6 +104,21 @@ async def test_numbers_add_up_and_agree_with_the_objects(client: CrawlClient, sh
     assert workers.total_jobs_processed == queue.completed + queue.failed
     health = await client.health()
     assert health.healthy, health.problems
+
+
+async def test_a_leader_that_is_not_heard_of_is_a_problem(client: CrawlClient, shared: Jobs) -> None:
+    """The lease is asked for like anything else there is no method for."""
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{shared.namespace}/leases"
+    spec = {"holderIdentity": "one", "leaseDurationSeconds": 15, "renewTime": "2026-03-01T12:00:00.000000Z"}
+    made = await client.request("POST", path, body={"metadata": {"name": "crawl-operator"}, "spec": spec})
+    assert made["spec"]["holderIdentity"] == "one"
+    health = await client.stats.health(operator_namespace=shared.namespace)
+    assert health.operator == "one"
+    assert [problem for problem in health.problems if "'one' was last heard of" in problem]
+    await client.request("DELETE", f"{path}/crawl-operator")
+    with pytest.raises(NotFoundError):
+        await client.request("GET", f"{path}/crawl-operator")
+    assert shared.namespace in await client.namespaces()
 
 
 async def test_without_an_operator_worker_statistics_are_unavailable(
