@@ -18,6 +18,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from crawl_api.crawljob import Priority
 from crawl_api.job_types import URLS_CEILING
+from crawl_api.output import MAX_STORE_URL
 from crawl_api.status import Execution
 from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.model import ClassPolicy, Policy
@@ -111,6 +112,11 @@ class Results(_Group):
 
     folder: Annotated[Path, AfterValidator(_short_enough)] = Path("/var/lib/crawl-operator/results")
     """A folder on a volume of the operator's."""
+    store_url: Annotated[str, Field(pattern=r"^(|(s3|gs|az)://[^/]+(/.*)?|file:///.*)$", max_length=MAX_STORE_URL)] = ""
+    """Bucket for the results of jobs that name none: as `spec.output.storeUrl`. Empty: the folder. The operator deletes
+    nothing there."""
+    store_credentials: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", max_length=253)] = ""
+    """Secret in each job's namespace with the options of that bucket. Empty: what the worker's account is given."""
     inline_limit_bytes: Annotated[int, Field(ge=0, le=65536)] = 16384
     """Largest result that also stands in the job's status."""
     max_bytes: Annotated[int, Field(ge=1)] = 1 << 30

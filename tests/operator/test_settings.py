@@ -138,6 +138,7 @@ health: {port: 70000}
 endpoint: {url: crawl-operator}
 classes: {Urgent: {execution: Pod}, Low: {execution: Thread}}
 namespaces: [Team_A]
+results: {storeUrl: "ftp://bucket"}
 logging: loud
 """,
         )
@@ -153,6 +154,7 @@ logging: loud
         "classes.Urgent": "'Critical', 'High', 'Normal' or 'Low'",
         "classes.Low.execution": "'Pod' or 'Job' (is 'Thread')",
         "namespaces.0": "should match pattern",
+        "results.storeUrl": "should match pattern",
         "logging": "(is 'loud')",
     }
     for name, why in expected.items():
