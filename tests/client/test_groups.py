@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from client_cluster import account
 from crawl_client import (
     ConflictError,
     CrawlClient,
+    ForbiddenError,
     Graph,
     NotFoundError,
     Phase,
@@ -119,6 +121,27 @@ async def test_a_leader_that_is_not_heard_of_is_a_problem(client: CrawlClient, s
     with pytest.raises(NotFoundError):
         await client.request("GET", f"{path}/crawl-operator")
     assert shared.namespace in await client.namespaces()
+
+
+async def test_a_tenant_sees_nothing_of_another(cluster: LocalCluster, client: CrawlClient) -> None:
+    """Who has every right in a namespace of their own finds no job of ours, by whatever it is called."""
+    labels = {"crawl-operator.io/job-id": "job_" + "0b" * 16, "crawl-operator.io/task-id": "4712"}
+    ours = await client.jobs.submit(single("https://example.org/", name="Of Ours", labels=labels, suspend=True))
+    names = (ours.name, ours.uid, ours.display_name, *labels.values())
+    rules = {"apiGroups": ["crawl-operator.io"], "resources": ["*"], "verbs": ["*"]}
+    with namespace(cluster, "tenant") as theirs:
+        token = account(cluster, theirs.namespace, "tenant", rules)
+        async with CrawlClient(kubeconfig=cluster.kubeconfig, token=token, namespace=theirs.namespace) as tenant:
+            for name in names:
+                with pytest.raises(NotFoundError):
+                    await tenant.jobs.get(name)
+                for ask in (tenant.jobs.get, tenant.jobs.cancel, tenant.jobs.delete, tenant.results.get):
+                    with pytest.raises(ForbiddenError):
+                        await ask(name, client.namespace)
+            for namespaces in (client.namespace, ""):
+                with pytest.raises(ForbiddenError):
+                    await tenant.jobs.list(namespace=namespaces)
+            assert (await tenant.jobs.list()).total == 0
 
 
 async def test_without_an_operator_worker_statistics_are_unavailable(
