@@ -195,13 +195,13 @@ class CrawlClient:
     ) -> dict[str, Any]:
         """Ask the API server for anything else, as all other methods do: same login, errors and repeated tries.
 
+        Raises:
+            AppError: as every method.
+
         Example::
 
             path = "/apis/example.org/v1/namespaces/team/reports/daily"
             report = await client.request("GET", path)
-
-        Raises:
-            AppError: as every method.
         """
         sent = dict(body) if body is not None else None
         return await self._transport.call(method, path, params=params, body=sent, content_type=content_type)

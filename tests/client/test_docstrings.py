@@ -71,22 +71,29 @@ async def client(cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.Monk
             yield opened
 
 
+LAST: Final = ("requeue", "delete", "purge")
+"""What leaves nothing for others to do with a job."""
+
+
+def _in_order(name: str) -> tuple[int, str]:
+    verb = name.rpartition(".")[2]
+    return (LAST.index(verb) + 1 if verb in LAST else 0), name
+
+
 @pytest.mark.cluster
-async def test_every_method_has_an_example_that_runs(client: CrawlClient, capsys: pytest.CaptureFixture[str]) -> None:
-    """Those that remove something come last; two need what another API, or a running worker, would have."""
-    names = sorted(set(METHODS) - {"request", "workers.logs"}, key=lambda name: name.endswith(("delete", "purge")))
+async def test_every_method_has_an_example_that_runs(client: CrawlClient) -> None:
+    """All but two, which need what another API, or a running worker, would have."""
+    names = set(METHODS) - {"request", "workers.logs"}
     known = {name: getattr(crawl_client, name) for name in crawl_client.__all__} | {"Path": Path, "client": client}
-    for name in names:
+    for name in sorted(names, key=_in_order):
         _, _, example = METHODS[name].partition("Example::\n")
-        assert example, f"{name} has no example"
-        assert name in example or name == "wait", f"that is no example of {name}"
+        assert f"client.{name}(" in example, f"{name} has no example"
         program = f"async def example():\n{textwrap.indent(textwrap.dedent(example), '    ')}\n"
         exec(compile(program, name, "exec"), known)  # noqa: S102 - our own words
         try:
             await known["example"]()
         except Exception as error:
             raise AssertionError(f"the example of {name}: {error!r}") from error
-    assert "None" not in capsys.readouterr().out
 
 
 def test_methods_that_need_more_have_examples_too() -> None:
