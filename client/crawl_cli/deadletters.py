@@ -12,7 +12,7 @@ from crawl_cli.jobs import Labels
 from crawl_cli.levers import to_all
 from crawl_cli.output import Output, check, note, paged, show_list, show_value
 from crawl_cli.session import Session, command
-from crawl_client.jobs import Filter
+from crawl_client.filters import Filter
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", autocompletion=complete.dead_letters)]
 All = Annotated[bool, typer.Option("--all", help="All of the namespace.")]

@@ -26,6 +26,7 @@ def describe_job(job: Job) -> None:
             ("Type", str(job.type)),
             ("Priority", str(job.priority)),
             ("Processor", member.get("processor")),
+            ("Task", member.get("task")),
             ("URLs", "\n".join(urls[:_ERRORS]) + (f"\nand {len(urls) - _ERRORS} more" if len(urls) > _ERRORS else "")),
             ("Depends on", ", ".join(each["name"] for each in spec.get("dependsOn", ()))),
             ("Not before", spec.get("scheduledAt")),

@@ -10,7 +10,7 @@ from crawl_cli import complete, tables
 from crawl_cli.describe import describe_job
 from crawl_cli.output import Output, check, note, once, paged, say, show_list, show_object, show_value
 from crawl_cli.session import Session, command
-from crawl_client.jobs import Filter
+from crawl_client.filters import Filter
 
 Name = Annotated[str, typer.Argument(metavar="JOB", autocompletion=complete.jobs, help="Name, UID or display name.")]
 Names = Annotated[list[str], typer.Argument(metavar="JOB...", autocompletion=complete.jobs, help="Names of jobs.")]

@@ -12,7 +12,7 @@ from crawl_cli.jobs import Labels, Name, Phases
 from crawl_cli.output import note, say
 from crawl_cli.session import Session, command
 from crawl_client.bulk import for_each
-from crawl_client.jobs import Filter
+from crawl_client.filters import Filter
 from crawl_client.models import Job
 
 OptionalNames = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", autocompletion=complete.jobs)]

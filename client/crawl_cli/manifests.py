@@ -41,6 +41,7 @@ def from_flags(
     kind: str | None,
     name: str | None,
     processor: str | None,
+    task: str | None,
     values: Sequence[str],
     labels: Sequence[str],
     after: Sequence[str],
@@ -53,19 +54,12 @@ def from_flags(
         Refused: it makes no job.
         ValidationError: with all that is wrong.
     """
-    what = job_type(kind) if kind else _guessed(urls, processor)
+    what = job_type(kind) if kind else _guessed(urls, processor, task)
     spec: dict[str, Any] = {key: value for key, value in members.items() if value is not None}
     if "priority" in spec:
         spec["priority"] = priority(spec["priority"])
     spec["type"] = what
-    if what is JobType.CUSTOM:
-        spec["custom"] = {"processor": processor}
-    elif not urls:
-        raise Refused("what is to be crawled? name URLs, or a manifest with -f")
-    elif what is JobType.SINGLE:
-        spec["single"] = {"url": _one(urls)}
-    else:
-        spec[what.lower()] = {_MEMBERS[what]: list(urls)}
+    spec[what.lower()] = _member(what, urls, processor, task)
     if after:
         spec["dependsOn"] = [{"name": each} for each in after]
     if at:
@@ -138,10 +132,25 @@ def _objects(document: Any) -> Iterator[NewJob | NewSchedule]:
         yield NewJob.from_dict(document)
 
 
-def _guessed(urls: Sequence[str], processor: str | None) -> JobType:
+def _guessed(urls: Sequence[str], processor: str | None, task: str | None) -> JobType:
     if processor:
         return JobType.CUSTOM
+    if task:
+        return JobType.MAINTENANCE
     return JobType.BATCH if len(urls) > 1 else JobType.SINGLE
+
+
+def _member(what: JobType, urls: Sequence[str], processor: str | None, task: str | None) -> dict[str, Any]:
+    """Return the member of the spec that says what is done."""
+    if what is JobType.CUSTOM:
+        return {"processor": processor}
+    if what is JobType.MAINTENANCE:
+        if urls:
+            raise Refused("a Maintenance job crawls no URLs; say --task and --set maintenance.parameters.…")
+        return {"task": task}
+    if not urls:
+        raise Refused("what is to be crawled? name URLs, or a manifest with -f")
+    return {"url": _one(urls)} if what is JobType.SINGLE else {_MEMBERS[what]: list(urls)}
 
 
 def _one(urls: Sequence[str]) -> str:
@@ -160,9 +169,12 @@ def _assignment(text: str) -> tuple[list[str], Any]:
 
 
 def _put(spec: dict[str, Any], path: list[str], value: Any) -> None:
-    for part in path[:-1]:
+    *parts, last = path
+    for part in parts:
         spec = spec.setdefault(part, {})
-    spec[path[-1]] = value
+        if not isinstance(spec, dict):
+            raise Refused(f"--set {'.'.join(path)}: {part} is set to a value that has no members")
+    spec[last] = value
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from crawl_cli.exits import Refused
 from crawl_cli.jobs import Labels, Name, Phases
 from crawl_cli.output import as_json, as_yaml, note, say
 from crawl_cli.session import Session, command
-from crawl_client.jobs import Filter
+from crawl_client.filters import Filter
 
 _WIDTH: Final = 60
 _HEADS: Final = ("url", "status", "title", "error")

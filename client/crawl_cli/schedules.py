@@ -50,6 +50,7 @@ async def create(
             kind=kind,
             name=None,
             processor=None,
+            task=None,
             values=(),
             labels=(),
             after=(),

@@ -30,7 +30,7 @@ async def submit(
     file: Annotated[list[Path] | None, typer.Option("--filename", "-f", help="Manifests; - for stdin.")] = None,
     name: Annotated[str | None, _option(help="Its name; one is made up if not given.")] = None,
     kind: Annotated[
-        str | None, _option("--type", "-t", help="single, batch, site, pdf, custom; else told by URLs.")
+        str | None, _option("--type", "-t", help="single, batch, site, pdf, custom, maintenance; else told.")
     ] = None,
     priority: Annotated[
         str | None, _option("--priority", "-p", help="low, normal, high, critical, or 1 to 10.")
@@ -41,6 +41,7 @@ async def submit(
         Many, _option(help="Job that must end well first; may be repeated.", autocompletion=complete.jobs)
     ] = None,
     processor: Annotated[str | None, _option(help="Processor of a custom job.")] = None,
+    task: Annotated[str | None, _option(help="Task of a maintenance job: cache_cleanup and others.")] = None,
     values: Annotated[Many, _option("--set", help="Any field of the spec: fetch.delaySeconds=2; repeatable.")] = None,
     label: Annotated[Many, _option(help="Label, key=value; may be repeated.")] = None,
     suspend: Annotated[bool, _option("--suspend", help="Hold it until it is resumed.")] = False,
@@ -63,13 +64,14 @@ async def submit(
     if dry_run not in _DRY:
         raise Refused(f"--dry-run={dry_run} is none of {', '.join(_DRY)}")
     new = list(manifests.read(file or ()))
-    if urls or processor or not file:
+    if urls or processor or task or not file:
         more: dict[str, Any] = {"priority": priority, "timeoutSeconds": timeout, "suspend": suspend or None}
         job = manifests.from_flags(
             urls or (),
             kind=kind,
             name=name,
             processor=processor,
+            task=task,
             values=values or (),
             labels=label or (),
             after=after or (),

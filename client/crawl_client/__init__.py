@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from crawl_api.enums import JobType, Phase, Priority
-    from crawl_client.answers import Event, Failure, Outcome, Page
+    from crawl_client.answers import Envelope, Event, Failure, Outcome, Page, enveloped
     from crawl_client.client import CrawlClient
     from crawl_client.errors import (
         APIError,
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
         UnavailableError,
         ValidationError,
     )
+    from crawl_client.filters import Filter
     from crawl_client.frames import to_arrow, to_pandas
     from crawl_client.graphs import Graph
-    from crawl_client.jobs import Filter
     from crawl_client.models import Job, Schedule
-    from crawl_client.requested import NewJob, NewSchedule, batch, custom, pdf, schedule, single, site
+    from crawl_client.requested import NewJob, NewSchedule, batch, custom, maintenance, pdf, schedule, single, site
     from crawl_client.results import Result
     from crawl_client.stats import Health, QueueStats, WorkerStats
     from crawl_client.timetables import next_runs
@@ -64,10 +64,20 @@ _PLACES: Final = {
     ),
     "crawl_client.frames": ("to_arrow", "to_pandas"),
     "crawl_client.graphs": ("Graph",),
-    "crawl_client.jobs": ("Filter",),
-    "crawl_client.answers": ("Event", "Failure", "Outcome", "Page"),
+    "crawl_client.filters": ("Filter",),
+    "crawl_client.answers": ("Envelope", "Event", "Failure", "Outcome", "Page", "enveloped"),
     "crawl_client.models": ("Job", "Schedule"),
-    "crawl_client.requested": ("NewJob", "NewSchedule", "batch", "custom", "pdf", "schedule", "single", "site"),
+    "crawl_client.requested": (
+        "NewJob",
+        "NewSchedule",
+        "batch",
+        "custom",
+        "maintenance",
+        "pdf",
+        "schedule",
+        "single",
+        "site",
+    ),
     "crawl_client.results": ("Result",),
     "crawl_client.stats": ("Health", "QueueStats", "WorkerStats"),
     "crawl_client.timetables": ("next_runs",),
@@ -83,6 +93,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "CrawlClient",
+    "Envelope",
     "Event",
     "Failure",
     "Filter",
@@ -113,6 +124,8 @@ __all__ = [
     "WorkerStats",
     "batch",
     "custom",
+    "enveloped",
+    "maintenance",
     "next_runs",
     "pdf",
     "schedule",

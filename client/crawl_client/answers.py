@@ -1,7 +1,8 @@
-"""What methods return where it is more than one thing: a page, an event, what came of many."""
+"""What methods return where it is more than one thing: a page, an event, what came of many, an answer or an error."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from crawl_client.errors import AppError
 
@@ -22,6 +23,11 @@ class Page(Generic[T]):
     """How many there are in all."""
     limit: int
     offset: int
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], item: Callable[[Mapping[str, Any]], T]) -> Self:
+        """Make it from its members by name; `item` makes one of the items, such as `Job.from_dict`."""
+        return cls(tuple(map(item, data["items"])), data["total"], data["limit"], data.get("offset", 0))
 
     @property
     def page(self) -> int:
@@ -66,3 +72,26 @@ class Outcome(Generic[T]):
 
     done: tuple[T, ...]
     failed: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class Envelope(Generic[T]):
+    """An answer or an error, for who would rather look than catch."""
+
+    success: bool
+    data: T | None = None
+    error: str | None = None
+
+
+async def enveloped(call: Awaitable[T]) -> Envelope[T]:
+    """Wait for a call's answer; what this package would raise is told instead.
+
+    Example::
+
+        found = await enveloped(client.jobs.get("docs"))
+        print(found.data.phase if found.success else found.error)
+    """
+    try:
+        return Envelope(success=True, data=await call)
+    except AppError as error:
+        return Envelope(success=False, error=str(error))

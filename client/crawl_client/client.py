@@ -1,9 +1,9 @@
 """The client: one object that opens the connection and holds the groups of methods."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from crawl_client import bulk, waiting, waits
 from crawl_client.answers import Outcome
@@ -119,6 +119,11 @@ class CrawlClient:
             JobFailedError: it ended without success (only with `check`).
             NotFoundError: there is none, or it was deleted.
             TimeoutError: it took longer.
+
+        Example::
+
+            done = await client.wait("docs", timeout=300)
+            print(done.percent)
         """
         return await waiting.wait(
             self.jobs, name, namespace, until=until, timeout=timeout, poll=poll, seen=seen, check=check
@@ -138,6 +143,11 @@ class CrawlClient:
 
         Returns:
             The jobs by name, in the order in which they ended.
+
+        Example::
+
+            ended = await client.wait_all(["docs", "news"], timeout=300)
+            print([job.name for job in ended.values() if not job.succeeded])
         """
         return await waiting.wait_all(self.jobs, names, namespace, until=until, timeout=timeout, poll=poll, seen=seen)
 
@@ -146,22 +156,66 @@ class CrawlClient:
 
         Returns:
             The jobs that were created, and for the others which and why.
+
+        Example::
+
+            outcome = await client.submit_all(single(f"https://example.org/{number}") for number in range(100))
+            print(len(outcome.done), [str(failure) for failure in outcome.failed])
         """
         return await bulk.submit_all(self.jobs, new, parallel=parallel)
 
     async def why(self, name: str, namespace: str | None = None) -> waits.Why:
-        """Say why a job is where it is: what it waits for, its place in line, what would help."""
+        """Say why a job is where it is: what it waits for, its place in line, what would help.
+
+        Example::
+
+            why = await client.why("waiting")
+            print(why)
+        """
         return await waits.why(self.jobs, name, namespace)
 
     async def health(self) -> Health:
-        """Look at everything between here and the jobs."""
+        """Look at everything between here and the jobs.
+
+        Example::
+
+            health = await client.health()
+            print(health.status, *health.problems)
+        """
         return await self.stats.health()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        """Ask the API server for anything else, as all other methods do: same login, errors and repeated tries.
+
+        Raises:
+            AppError: as every method.
+
+        Example::
+
+            path = "/apis/example.org/v1/namespaces/team/reports/daily"
+            report = await client.request("GET", path)
+        """
+        sent = dict(body) if body is not None else None
+        return await self._transport.call(method, path, params=params, body=sent, content_type=content_type)
 
     async def namespaces(self) -> list[str]:
         """Return the names of the cluster's namespaces.
 
         Raises:
             ForbiddenError: who asks may not see them.
+
+        Example::
+
+            for namespace in await client.namespaces():
+                print((await client.stats.queue(namespace)).total)
         """
         answer = await self._transport.call("GET", "/api/v1/namespaces", params={"limit": "1000"})
         return [item["metadata"]["name"] for item in answer.get("items") or ()]

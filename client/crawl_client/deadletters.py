@@ -2,14 +2,12 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Final
 
-from crawl_api.names import ANNOTATION_DEAD_LETTER
+from crawl_api.enums import Phase
 from crawl_client.errors import ConflictError
-from crawl_client.jobs import Filter, Jobs
+from crawl_client.filters import EVERY, Filter
+from crawl_client.jobs import Jobs
 from crawl_client.models import Job
-
-_LABEL: Final = f"{ANNOTATION_DEAD_LETTER}=true"
 
 
 class DeadLetters:
@@ -18,12 +16,16 @@ class DeadLetters:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
-    async def iterate(self, where: Filter = Filter(), namespace: str | None = None) -> AsyncIterator[Job]:  # noqa: B008 - frozen
-        """Yield them all; the reason stands in the annotation `crawl-operator.io/dead-letter-reason`."""
-        labelled = replace(where, labels=",".join(part for part in (where.labels, _LABEL) if part))
-        async for job in self._jobs.iterate(labelled, namespace):
-            if job.dead:
-                yield job
+    async def iterate(self, where: Filter = EVERY, namespace: str | None = None) -> AsyncIterator[Job]:
+        """Yield them all; the reason stands in the annotation `crawl-operator.io/dead-letter-reason`.
+
+        Example::
+
+            async for job in client.dead_letters.iterate():
+                print(job.name, job.last_error)
+        """
+        async for job in self._jobs.iterate(replace(where, phase=Phase.DEAD_LETTER), namespace):
+            yield job
 
     async def get(self, name: str, namespace: str | None = None) -> Job:
         """Read one.
@@ -31,6 +33,11 @@ class DeadLetters:
         Raises:
             ConflictError: the job is none.
             NotFoundError: there is no such job.
+
+        Example::
+
+            job = await client.dead_letters.get("dead")
+            print(job.status.errors)
         """
         job = await self._jobs.get(name, namespace)
         if not job.dead:
@@ -38,11 +45,21 @@ class DeadLetters:
         return job
 
     async def requeue(self, name: str, namespace: str | None = None) -> Job:
-        """Run one once more, with fresh attempts."""
+        """Run one once more, with fresh attempts.
+
+        Example::
+
+            await client.dead_letters.requeue("dead")
+        """
         job = await self.get(name, namespace)
         return await self._jobs.requeue(job.name, job.namespace)
 
     async def purge(self, name: str, namespace: str | None = None) -> None:
-        """Remove one for good."""
+        """Remove one for good.
+
+        Example::
+
+            await client.dead_letters.purge("dead")
+        """
         job = await self.get(name, namespace)
         await self._jobs.delete(job.name, job.namespace)

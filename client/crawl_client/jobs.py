@@ -3,16 +3,13 @@
 import heapq
 import re
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from crawl_api.enums import JobType, Phase, Priority
 from crawl_api.names import (
     ANNOTATION_CANCEL,
     ANNOTATION_REQUEUE,
     LABEL_JOB_ID,
-    LABEL_SCHEDULE,
     LABEL_TASK_ID,
     PLURAL,
 )
@@ -20,6 +17,7 @@ from crawl_client import dialects
 from crawl_client.answers import Event, Page
 from crawl_client.collection import Collection
 from crawl_client.errors import ConflictError, NotFoundError, ValidationError
+from crawl_client.filters import EVERY, Filter
 from crawl_client.models import Job
 from crawl_client.transport import Transport
 
@@ -30,60 +28,6 @@ MUTABLE: Final = frozenset({"priority", "metadata", "suspend", "cancel", "ttl"})
 _JOB_ID: Final = re.compile(r"job_[0-9a-f]{32}")
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which jobs are meant. All but `search` is decided by the API server.
-
-    >>> Filter(phase="failed", type="batch").fields
-    'spec.type=Batch,status.phase=Failed'
-    """
-
-    phase: str | Phase | Iterable[str | Phase] = ()
-    """Phases, in any dialect's words; of several, one is enough."""
-    type: str | JobType | None = None
-    priority: str | int | Priority | None = None
-    schedule: str | None = None
-    """Runs of this schedule."""
-    labels: str = ""
-    """A label selector."""
-    selector: str = ""
-    """A field selector."""
-    search: str = ""
-    """Text in the name, the display name or a URL, whatever its case."""
-
-    @property
-    def fields(self) -> str:
-        """All that can be said as a field selector."""
-        wanted = dialects.phases(self.phase) if self.phase else frozenset(Phase)
-        parts = [self.selector] if self.selector else []
-        if self.type is not None:
-            parts.append(f"spec.type={dialects.job_type(self.type)}")
-        if self.priority is not None:
-            parts.append(f"spec.priority={dialects.priority(self.priority)}")
-        if len(wanted) == 1:
-            parts.append(f"status.phase={next(iter(wanted))}")
-        else:  # a field selector knows "and" alone
-            parts += [f"status.phase!={phase}" for phase in Phase if phase not in wanted]
-        return ",".join(parts)
-
-    @property
-    def label_selector(self) -> str:
-        """All that can be said as a label selector."""
-        return ",".join(
-            part for part in (self.labels, f"{LABEL_SCHEDULE}={self.schedule}" if self.schedule else "") if part
-        )
-
-    def matches(self, job: Job) -> bool:
-        """Decide what the API server cannot."""
-        if not self.search:
-            return True
-        spec = job.raw["spec"]
-        member = spec.get(job.type.lower()) or {}
-        urls = (member.get("url", ""), *member.get("urls", ()), *member.get("startUrls", ()))
-        text = " ".join((job.name, job.display_name, *urls))
-        return self.search.lower() in text.lower()
 
 
 class Jobs:
@@ -126,6 +70,11 @@ class Jobs:
 
         Raises:
             NotFoundError: there is none.
+
+        Example::
+
+            job = await client.jobs.get("docs")
+            print(job.phase, job.percent)
         """
         missing: NotFoundError | None = None
         if _NAME.fullmatch(name):
@@ -141,7 +90,7 @@ class Jobs:
                         return job
         raise missing or NotFoundError(f'crawljobs.crawl-operator.io "{name}" not found', 404, reason="NotFound")
 
-    async def iterate(self, where: Filter = Filter(), namespace: str | None = None) -> AsyncIterator[Job]:
+    async def iterate(self, where: Filter = EVERY, namespace: str | None = None) -> AsyncIterator[Job]:
         """Yield all jobs that are meant, page by page, in order of their names: memory stays flat.
 
         Example::
@@ -156,7 +105,7 @@ class Jobs:
 
     async def list(
         self,
-        where: Filter = Filter(),
+        where: Filter = EVERY,
         namespace: str | None = None,
         *,
         limit: int = 50,
@@ -171,6 +120,11 @@ class Jobs:
             limit: jobs on a page, 1 to 1000.
             offset: jobs to leave out.
             page: its number, from 1, instead of `offset`.
+
+        Example::
+
+            page = await client.jobs.list(Filter(type="single"), limit=20, page=1)
+            print([job.name for job in page.items], page.total)
         """
         if not 1 <= limit <= 1000 or offset < 0 or (page is not None and page < 1):
             raise ValidationError(["limit must be 1 to 1000, offset 0 or more, page 1 or more"])
@@ -187,7 +141,7 @@ class Jobs:
         return Page(tuple(job for *_, job in newest), count, limit, start)
 
     def watch(
-        self, where: Filter = Filter(), namespace: str | None = None, *, since: str = ""
+        self, where: Filter = EVERY, namespace: str | None = None, *, since: str = ""
     ) -> AsyncGenerator[Event[Job], None]:
         """Yield what happens to the jobs that are meant: first what there is, then each change, without end.
 
@@ -195,6 +149,13 @@ class Jobs:
             where: which jobs; `search` is not looked at.
             namespace: whose.
             since: the resource version after which changes are wanted, instead of what there is.
+
+        Example::
+
+            async for event in client.jobs.watch():
+                print(event.type, event.object.name, event.object.phase)
+                if event.object.finished:
+                    break
         """
         return self.objects.changes(namespace, labels=where.label_selector, fields=where.fields, since=since)
 
@@ -205,6 +166,10 @@ class Jobs:
 
         Raises:
             ConflictError: it has ended already.
+
+        Example::
+
+            await client.jobs.cancel("waiting")
         """
         job = await self.get(name, namespace)
         if job.finished:
@@ -216,6 +181,10 @@ class Jobs:
 
         Raises:
             ConflictError: it has ended already.
+
+        Example::
+
+            await client.jobs.suspend("waiting")
         """
         job = await self.get(name, namespace)
         if job.finished:
@@ -223,7 +192,12 @@ class Jobs:
         return await self.update(job.name, namespace, suspend=True)
 
     async def resume(self, name: str, namespace: str | None = None) -> Job:
-        """Let a suspended job go on from where it was."""
+        """Let a suspended job go on from where it was.
+
+        Example::
+
+            await client.jobs.resume("held")
+        """
         return await self.update(name, namespace, suspend=False)
 
     async def requeue(self, name: str, namespace: str | None = None) -> Job:
@@ -231,6 +205,10 @@ class Jobs:
 
         Raises:
             ConflictError: it has not ended, or is cancelled by its spec.
+
+        Example::
+
+            await client.jobs.requeue("docs")
         """
         job = await self.get(name, namespace)
         if not job.finished:
@@ -248,6 +226,10 @@ class Jobs:
 
         Raises:
             ValidationError: something else was to change, or not any more.
+
+        Example::
+
+            await client.jobs.update("waiting", priority="high", ttl={"resultSeconds": 60})
         """
         if fixed := set(changes) - MUTABLE:
             raise ValidationError(
@@ -265,6 +247,10 @@ class Jobs:
 
         Raises:
             NotFoundError: there is none.
+
+        Example::
+
+            await client.jobs.delete("docs")
         """
         job = await self.get(name, namespace)
         await self.objects.remove(job.name, job.namespace)

@@ -29,17 +29,17 @@ class Options(TypedDict, total=False):
     annotations: Mapping[str, str]
     priority: Priority | str | int
     """A word in any case, or 1 to 10."""
-    fetch: FetchOptions | Mapping[str, Any]
-    extract: ExtractOptions | Mapping[str, Any]
-    output: OutputOptions | Mapping[str, Any]
-    retry: RetryOptions | Mapping[str, Any]
+    fetch: FetchOptions | Mapping[str, Any] | None
+    extract: ExtractOptions | Mapping[str, Any] | None
+    output: OutputOptions | Mapping[str, Any] | None
+    retry: RetryOptions | Mapping[str, Any] | None
     timeout_seconds: int
     scheduled_at: datetime
     depends_on: Iterable["str | Dependency | Mapping[str, Any] | NewJob"]
     """Names of jobs, or jobs that are submitted with it."""
     suspend: bool
-    ttl: Ttl | Mapping[str, Any]
-    worker: WorkerOptions | Mapping[str, Any]
+    ttl: Ttl | Mapping[str, Any] | None
+    worker: WorkerOptions | Mapping[str, Any] | None
     metadata: Mapping[str, Any]
 
 
@@ -156,6 +156,20 @@ def pdf(urls: Iterable[str], *, max_bytes: int | None = None, **options: Unpack[
     ['https://example.org/a.pdf']
     """
     return _new(JobType.PDF, {"urls": tuple(urls)} | ({"max_bytes": max_bytes} if max_bytes else {}), options)
+
+
+def maintenance(task: str, parameters: Mapping[str, Any] | None = None, **options: Unpack[Options]) -> NewJob:
+    """Make a job that looks after what crawls leave behind, or sees whether all that they need is there.
+
+    Args:
+        task: cache_cleanup, result_cleanup, health_check or list_processors.
+        parameters: what the task is told.
+        **options: see `Options`.
+
+    >>> maintenance("cache_cleanup", {"olderThanSeconds": 3600}).spec["maintenance"]["task"]
+    'cache_cleanup'
+    """
+    return _new(JobType.MAINTENANCE, {"task": task, "parameters": dict(parameters or {})}, options)
 
 
 def custom(processor: str, parameters: Mapping[str, Any] | None = None, **options: Unpack[Options]) -> NewJob:

@@ -74,6 +74,11 @@ class Results:
         Raises:
             NotFoundError: there is no such job.
             ResultUnavailableError: it has not ended, or made nothing, or its result's time is over.
+
+        Example::
+
+            result = await client.results.get("docs")
+            print(result.success, result.items, result.processing_time_ms)
         """
         return _result(await self._jobs.get(name, namespace))
 
@@ -113,6 +118,11 @@ class Results:
 
         Raises:
             ResultUnavailableError: as `get`; or it cannot be reached from here, or has changed on its way.
+
+        Example::
+
+            path = await client.results.download("docs", Path("docs.jsonl"))
+            print(path)
         """
         result = await self.get(name, namespace)
         folder = await asyncio.to_thread(target.is_dir)

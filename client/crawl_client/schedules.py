@@ -30,6 +30,11 @@ class Schedules:
         Raises:
             ConflictError: there is one of that name.
             ValidationError: the API server refuses it.
+
+        Example::
+
+            daily = schedule("nightly", "0 2 * * *", single("https://example.org/"), zone="Europe/Berlin")
+            await client.schedules.create(daily)
         """
         return await self.objects.create(schedule.manifest(), dry_run=dry_run)
 
@@ -38,6 +43,11 @@ class Schedules:
 
         Raises:
             NotFoundError: there is none.
+
+        Example::
+
+            daily = await client.schedules.get("daily")
+            print(daily.cron, daily.next_run)
         """
         missing: NotFoundError | None = None
         if _NAME.fullmatch(name):
@@ -51,29 +61,63 @@ class Schedules:
         raise missing or NotFoundError(f'scheduledcrawljobs.crawl-operator.io "{name}" not found', 404)
 
     async def iterate(self, namespace: str | None = None, *, labels: str = "") -> AsyncIterator[Schedule]:
-        """Yield all schedules, page by page, in order of their names."""
+        """Yield all schedules, page by page, in order of their names.
+
+        Example::
+
+            async for each in client.schedules.iterate():
+                print(each.name, each.runs)
+        """
         async for page, _ in self.objects.pages(namespace, labels=labels):
             for schedule in page:
                 yield schedule
 
     async def list(self, namespace: str | None = None, *, labels: str = "") -> list[Schedule]:
-        """Return all schedules, in order of their names."""
+        """Return all schedules, in order of their names.
+
+        Example::
+
+            print([each.name for each in await client.schedules.list() if not each.enabled])
+        """
         return [schedule async for schedule in self.iterate(namespace, labels=labels)]
 
     def watch(self, namespace: str | None = None, *, labels: str = "") -> AsyncGenerator[Event[Schedule], None]:
-        """Yield what happens to schedules: first what there is, then each change, without end."""
+        """Yield what happens to schedules: first what there is, then each change, without end.
+
+        Example::
+
+            async for event in client.schedules.watch():
+                print(event.type, event.object.name)
+                if event.object.enabled:
+                    break
+        """
         return self.objects.changes(namespace, labels=labels)
 
     async def enable(self, name: str, namespace: str | None = None) -> Schedule:
-        """Let a schedule make runs again."""
+        """Let a schedule make runs again.
+
+        Example::
+
+            await client.schedules.enable("daily")
+        """
         return await self.update(name, namespace, suspend=False)
 
     async def disable(self, name: str, namespace: str | None = None) -> Schedule:
-        """Let a schedule make no runs but those that are asked for; those under way go on."""
+        """Let a schedule make no runs but those that are asked for; those under way go on.
+
+        Example::
+
+            await client.schedules.disable("daily")
+        """
         return await self.update(name, namespace, suspend=True)
 
     async def update(self, name: str, namespace: str | None = None, **changes: Any) -> Schedule:
-        """Change members of the spec, by their names on the wire."""
+        """Change members of the spec, by their names on the wire.
+
+        Example::
+
+            await client.schedules.update("daily", schedule="0 3 * * *", timeZone="Europe/Berlin")
+        """
         return await self.objects.patch((await self.get(name, namespace)).name, {"spec": changes}, namespace)
 
     async def trigger(self, name: str, namespace: str | None = None) -> str:
@@ -81,6 +125,11 @@ class Schedules:
 
         Returns:
             The value that the run carries in its annotation `crawl-operator.io/trigger`.
+
+        Example::
+
+            value = await client.schedules.trigger("daily")
+            print(value)
         """
         value = uuid.uuid4().hex
         found = await self.get(name, namespace)
@@ -93,6 +142,10 @@ class Schedules:
 
         Raises:
             NotFoundError: there is none.
+
+        Example::
+
+            await client.schedules.delete("daily")
         """
         found = await self.get(name, namespace)
         await self.objects.remove(found.name, found.namespace)

@@ -10,7 +10,8 @@ from typing import Any, Final
 from crawl_api.enums import JobType, Phase, Priority
 from crawl_api.names import GROUP, VERSION
 from crawl_client.errors import APIError, ForbiddenError, NotFoundError, UnavailableError
-from crawl_client.jobs import Filter, Jobs
+from crawl_client.filters import EVERY, Filter
+from crawl_client.jobs import Jobs
 from crawl_client.models import GOOD, Job
 from crawl_client.transport import Transport
 from crawl_client.workers import Workers
@@ -67,6 +68,11 @@ class WorkerStats:
     is_running: bool
     """Whether an operator is at work, as far as can be told from the jobs and its lease."""
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "WorkerStats":
+        """Make it from its members by name."""
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__})
+
 
 @dataclass(frozen=True)
 class Health:
@@ -83,6 +89,11 @@ class Health:
     operator: str
     """Who leads, as far as its lease can be read; empty otherwise."""
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Health":
+        """Make it from its members by name."""
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__} | {"problems": tuple(data["problems"])})
+
     @property
     def healthy(self) -> bool:
         """Whether there are no problems."""
@@ -97,8 +108,14 @@ class Stats:
         self._jobs = jobs
         self._workers = workers
 
-    async def queue(self, namespace: str | None = None, where: Filter = Filter()) -> QueueStats:  # noqa: B008 - frozen
-        """Count the jobs of a namespace ("" for all), page by page."""
+    async def queue(self, namespace: str | None = None, where: Filter = EVERY) -> QueueStats:
+        """Count the jobs of a namespace ("" for all), page by page.
+
+        Example::
+
+            queue = await client.stats.queue()
+            print(queue.pending, queue.processing, queue.total)
+        """
         phases, types, waiting, running = Counter[Phase](), Counter[JobType](), Counter[Priority](), Counter[Priority]()
         unseen = 0.0
         now = datetime.now(UTC)
@@ -131,6 +148,11 @@ class Stats:
 
         Raises:
             UnavailableError: with status 503: jobs wait, and no operator is at work.
+
+        Example::
+
+            workers = await client.stats.workers()
+            print(workers.healthy_workers, workers.total_workers)
         """
         queue = await self.queue(namespace)
         if queue.oldest_unseen > UNSEEN_SECONDS:
@@ -154,6 +176,11 @@ class Stats:
 
         Raises:
             APIError: the API server cannot be asked at all.
+
+        Example::
+
+            health = await client.stats.health(operator_namespace="crawls")
+            print(health.status, health.operator)
         """
         problems = []
         asked = time.monotonic()

@@ -16,7 +16,9 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, ParamSpec, Self, TypeVar
 
+from crawl_client.answers import Envelope
 from crawl_client.client import CrawlClient as AsyncCrawlClient
+from crawl_client.errors import AppError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,6 +103,8 @@ class CrawlClient:
         self.submit_all = loop.call(client.submit_all)
         self.why = loop.call(client.why)
         self.health = loop.call(client.health)
+        self.request = loop.call(client.request)
+        self.namespaces = loop.call(client.namespaces)
 
     def __enter__(self) -> Self:
         self._loop.start()
@@ -121,6 +125,19 @@ class CrawlClient:
     def namespace(self) -> str:
         """The namespace that is meant where none is named."""
         return self._client.namespace
+
+
+def enveloped(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Envelope[T]:
+    """Make a call and return its answer; what it would raise is told instead.
+
+    Example::
+
+        found = enveloped(client.jobs.get, "docs")
+    """
+    try:
+        return Envelope(success=True, data=call(*args, **kwargs))
+    except AppError as error:
+        return Envelope(success=False, error=str(error))
 
 
 class _Jobs:

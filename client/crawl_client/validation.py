@@ -52,6 +52,8 @@ _SENTENCES: Final = {
     "too_short": "{path}: Invalid value: {actual_length}: {path} in body should have at least {min_length} items",
 }
 """The API server's sentences, by what the models call the same finding."""
+_FREE: Final = (".metadata", ".parameters")
+"""Members that may hold any JSON."""
 _STORE: Final = re.compile(r"^(s3|gs|az)://[^/]+(/.*)?$|^file:///.*$")
 
 
@@ -94,7 +96,8 @@ def schedule_spec(values: Mapping[str, Any]) -> dict[str, Any]:
 def _normal(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     if problems := _problems(model, values):
         raise ValidationError(problems)
-    dumped: dict[str, Any] = model.model_validate(values).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    given = _without_nulls(values, "spec")
+    dumped: dict[str, Any] = model.model_validate(given).model_dump(mode="json", by_alias=True, exclude_unset=True)
     return dumped
 
 
@@ -113,6 +116,7 @@ def _names(kind: str, name: str) -> list[str]:
 def _problems(model: type[BaseModel], spec: object) -> list[str]:
     if spec is None:
         return ["spec: Required value"]
+    spec = _without_nulls(spec, "spec")
     try:
         valid = model.model_validate(spec)
     except Invalid as error:
@@ -120,10 +124,17 @@ def _problems(model: type[BaseModel], spec: object) -> list[str]:
     return _rules(valid.model_dump(mode="json", by_alias=True), "spec")
 
 
+def _without_nulls(value: Any, path: str) -> Any:
+    """Leave out members that are null, as the API server does before it looks; what is free in form keeps them."""
+    if not isinstance(value, Mapping) or path.endswith(_FREE):
+        return value
+    return {name: _without_nulls(child, f"{path}.{name}") for name, child in value.items() if child is not None}
+
+
 def _rules(value: Any, path: str) -> list[str]:
     """Apply what the schema says as rules of its own and the models do not repeat: of URLs."""
     if isinstance(value, Mapping):
-        if path.endswith((".metadata", ".custom.parameters")):
+        if path.endswith(_FREE):
             return []
         return [problem for name, child in value.items() for problem in _rules(child, f"{path}.{name}")]
     if isinstance(value, list):

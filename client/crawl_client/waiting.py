@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 
 from crawl_client.errors import APIError, ForbiddenError, JobFailedError, NotFoundError, UnavailableError
 from crawl_client.errors import TimeoutError as WaitedTooLongError
-from crawl_client.jobs import Filter, Jobs
+from crawl_client.filters import Filter
+from crawl_client.jobs import Jobs
 from crawl_client.models import Job
 
 Until = Callable[[Job], bool]

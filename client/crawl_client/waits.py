@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from crawl_api.enums import Phase, Priority
-from crawl_client.jobs import Filter, Jobs
+from crawl_client.filters import Filter
+from crawl_client.jobs import Jobs
 from crawl_client.models import Job
 from crawl_client.stats import UNSEEN_SECONDS
 

@@ -68,7 +68,13 @@ class Workers:
         self._jobs = jobs
 
     async def iterate(self, namespace: str | None = None, *, job_uid: str = "") -> AsyncIterator[Worker]:
-        """Yield worker pods, those that have ended and are still there too; of one job, if its UID is given."""
+        """Yield worker pods, those that have ended and are still there too; of one job, if its UID is given.
+
+        Example::
+
+            async for worker in client.workers.iterate():
+                print(worker.name, worker.phase)
+        """
         chosen = self._transport.login.namespace if namespace is None else namespace
         path = f"/api/v1/namespaces/{quote(chosen, safe='')}/pods" if chosen else "/api/v1/pods"
         params = {"limit": _PAGE, "labelSelector": f"{LABEL_JOB_UID}={job_uid}" if job_uid else LABEL_JOB_UID}
@@ -81,7 +87,12 @@ class Workers:
                 return
 
     async def list(self, namespace: str | None = None) -> list[Worker]:
-        """Return all worker pods, the newest first."""
+        """Return all worker pods, the newest first.
+
+        Example::
+
+            print([worker.job for worker in await client.workers.list() if worker.alive])
+        """
         found = [worker async for worker in self.iterate(namespace)]
         return sorted(found, key=lambda worker: worker.created, reverse=True)
 
@@ -98,6 +109,11 @@ class Workers:
 
         Raises:
             NotFoundError: there is no such job, or its worker is gone.
+
+        Example::
+
+            async for line in client.workers.logs("docs", tail=100):
+                print(line)
         """
         job = await self._jobs.get(name, namespace)
         pods = [worker async for worker in self.iterate(job.namespace, job_uid=job.uid)]
@@ -117,6 +133,11 @@ class Workers:
         Args:
             namespace: whose.
             failed: only those that are not well: not ready, or their container was restarted.
+
+        Example::
+
+            outcome = await client.workers.restart(failed=True)
+            print([worker.job for worker in outcome.done])
         """
         chosen = [
             worker

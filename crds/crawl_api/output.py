@@ -57,7 +57,7 @@ class OutputOptions(SpecModel):
         | None
     ) = None
     """Bucket or folder for the result: it then lies under namespace, name, UID and attempt, and is never deleted by
-    the operator. Unset: the operator's own store."""
+    the operator. Unset: the administrator's, which is the operator's own unless configured otherwise."""
     credentials: SecretReference | None = None
     """Secret whose keys are options of that store, such as AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT,
     GOOGLE_SERVICE_ACCOUNT_KEY or AZURE_STORAGE_ACCOUNT_KEY. Without it, what the pod's service account is given."""

@@ -6,7 +6,7 @@ python examples/client/job_types.py https://example.org/ https://example.org/pap
 import asyncio
 import sys
 
-from crawl_client import CrawlClient, Graph, batch, pdf, single, site
+from crawl_client import CrawlClient, Graph, batch, maintenance, pdf, single, site
 
 
 async def main(url: str, paper: str) -> None:
@@ -15,6 +15,7 @@ async def main(url: str, paper: str) -> None:
         single(url, priority="high", extract={"markdown": True}),
         site([url], crawl={"max_depth": 1, "max_pages": 5}, priority="high"),
         pdf([paper], priority="high"),
+        maintenance("health_check", priority="high"),
     ]
     graph = Graph()
     for job in jobs:
@@ -26,7 +27,7 @@ async def main(url: str, paper: str) -> None:
             print(f"not created: {failure}")
         ended = await client.wait_all([job.name for job in outcome.done], timeout=300)
         for job in ended.values():
-            print(f"{job.type} {job.phase}, {job.progress['succeeded']} pages")
+            print(f"{job.type} {job.phase}, {job.progress['succeeded']} of {job.progress['total']}")
 
 
 if __name__ == "__main__":

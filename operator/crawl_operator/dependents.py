@@ -24,7 +24,7 @@ class Dependents:
     def put(self, job: Job) -> None:
         """Take note of what a job waits for, and wake those that wait for it."""
         self._forget(job.key)
-        if not job.phase.terminal and job.depends_on:
+        if job.depends_on:
             self._waits_for[job.key] = job.depends_on
             for name in job.depends_on:
                 self._waited_for_by.setdefault(JobKey(job.key.namespace, name), set()).add(job.key)

@@ -62,11 +62,15 @@ class AlreadyExistsError(KubeError):
 
 
 class RefusedError(KubeError):
-    """The API will refuse the same call again: it is invalid or forbidden."""
+    """The API will refuse the same call again: it is invalid or forbidden, or whom it asks does not answer."""
 
 
 class UnavailableError(KubeError):
     """No answer, or one that says to come back later. Whether a write took place is unknown."""
+
+
+_WEBHOOK: Final = "failed calling webhook"
+"""What the API server says when an admission webhook that it must ask is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +324,8 @@ def _error(status: int, headers: Mapping[str, str], answer: bytes, call: str) ->
         case 409, _:
             kind = ConflictError
         case ((400 | 403 | 405 | 413 | 415 | 422), _):
+            kind = RefusedError
+        case 500, _ if _WEBHOOK in message:  # it is asked before anything is stored
             kind = RefusedError
         case _:
             kind = UnavailableError

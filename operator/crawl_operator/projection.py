@@ -18,7 +18,8 @@ from crawl_api.names import (
     LABEL_QUEUE,
     WORKER_CONTAINER,
 )
-from crawl_api.status import MAX_REQUEUE, CrawlJobStatus, Phase
+from crawl_api.status import MAX_REQUEUE, ConditionType, CrawlJobStatus, Phase
+from crawl_operator.decide.dependencies import CYCLE
 from crawl_operator.decide.marks import OWN, asks_again, marks_of
 from crawl_operator.decide.model import BatchJob, Job, JobKey, WorkerPod
 from crawl_operator.decide.retention import KEPT, expiry_of
@@ -61,6 +62,7 @@ def job_of(body: Json, *, whole: bool = False) -> Job:
         settled=settled,
         expiry=expiry_of(_ttl(body), status) if phase.terminal else KEPT,
         run=run_of(meta, status),
+        depends_on=_depends_on(body, status),
     )
 
 
@@ -128,6 +130,13 @@ def _ttl(body: Json) -> Ttl:
         return Ttl.model_validate((body.get("spec") or {}).get("ttl", {}))
     except ValidationError:
         return Ttl()  # the schema refuses such a one
+
+
+def _depends_on(body: Json, status: CrawlJobStatus) -> tuple[str, ...]:
+    failed = status.condition(ConditionType.FAILED)
+    if status.phase.terminal and (failed is None or failed.reason != CYCLE):
+        return ()
+    return tuple(str(each["name"]) for each in (body.get("spec") or {}).get("dependsOn") or ())
 
 
 def _start_time(body: Json) -> datetime | None:

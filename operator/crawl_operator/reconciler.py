@@ -103,12 +103,18 @@ class Reconciler:
                 failure = "unexpected"
                 pause = self._queue.failed(key)
                 _log.exception("%s: unexpected; next try in %.1f s", key, pause)
+                self._give_way(key)
             else:
                 self._queue.done(key)
                 if requeue_after is not None:
                     self._queue.add_after(key, requeue_after)
             self._metrics.reconciled(time.monotonic() - started, failure)
             await asyncio.sleep(0)  # a round need not have waited for anything: watches, probes and signals come first
+
+    def _give_way(self, key: Key) -> None:
+        """Pass on the place that was granted to a job, if any: it may fail in the same way for ever."""
+        if isinstance(key, JobKey) and (job := self._store.job(key)) is not None:
+            self._store.places.leave(job)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one object a step further; return in how many seconds to look again, if by the clock."""

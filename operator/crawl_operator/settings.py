@@ -4,6 +4,7 @@ Every setting has a default that works in a cluster. An environment variable is 
 `limits.urlsPerJob` is `CRAWL_OPERATOR_LIMITS__URLS_PER_JOB`.
 """
 
+import os
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -17,11 +18,14 @@ from pydantic_settings.exceptions import SettingsError
 
 from crawl_api.crawljob import Priority
 from crawl_api.job_types import URLS_CEILING
+from crawl_api.output import MAX_STORE_URL
 from crawl_api.status import Execution
 from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.model import ClassPolicy, Policy
 
 ENV_PREFIX: Final = "CRAWL_OPERATOR_"
+LOG_LEVEL: Final = "LOG_LEVEL"
+"""What many programs call it; as good as `logging` under our own prefix, which wins."""
 
 MAX_FOLDER: Final = 200
 """Characters of the result folder's path; with names below it and URL quoting, a result URL stays within 500."""
@@ -108,6 +112,11 @@ class Results(_Group):
 
     folder: Annotated[Path, AfterValidator(_short_enough)] = Path("/var/lib/crawl-operator/results")
     """A folder on a volume of the operator's."""
+    store_url: Annotated[str, Field(pattern=r"^(|(s3|gs|az)://[^/]+(/.*)?|file:///.*)$", max_length=MAX_STORE_URL)] = ""
+    """Bucket for the results of jobs that name none: as `spec.output.storeUrl`. Empty: the folder. The operator deletes
+    nothing there."""
+    store_credentials: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", max_length=253)] = ""
+    """Secret in each job's namespace with the options of that bucket. Empty: what the worker's account is given."""
     inline_limit_bytes: Annotated[int, Field(ge=0, le=65536)] = 16384
     """Largest result that also stands in the job's status."""
     max_bytes: Annotated[int, Field(ge=1)] = 1 << 30
@@ -300,6 +309,8 @@ class _Environment(EnvSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         values = _as_in_yaml(self.settings_cls, super().__call__())
+        if level := os.environ.get(LOG_LEVEL):
+            values.setdefault("logging", level.lower())
         if isinstance(classes := values.get("classes"), dict):
             values["classes"] = {
                 name.capitalize(): _as_in_yaml(PriorityClass, each) if isinstance(each, dict) else each

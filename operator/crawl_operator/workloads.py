@@ -5,7 +5,7 @@ import sys
 from base64 import b32encode
 from typing import Any, Final
 
-from crawl_api.base import SpecModel
+from crawl_api.base import SecretReference, SpecModel
 from crawl_api.crawljob import CrawlJobSpec
 from crawl_api.names import (
     ANNOTATION_ASSIGNMENT,
@@ -132,11 +132,22 @@ def _assignment(job: Job, spec: CrawlJobSpec, attempt: int, settings: Settings) 
         max_concurrency=settings.limits.concurrency,
         user_agent=settings.worker.user_agent,
         allowed_networks=settings.worker.allowed_networks,
-        output=spec.output,
+        output=_output(spec, settings),
         inline_limit_bytes=min(settings.results.inline_limit_bytes, _inline_limit(spec)),
         report_url=settings.endpoint.url.rstrip("/"),
     )
     return assignment.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _output(spec: CrawlJobSpec, settings: Settings) -> OutputOptions:
+    """Return the options of the result; a job that names no store has the administrator's, if there is one."""
+    default = settings.results
+    if spec.output.store_url is not None or not default.store_url:
+        return spec.output
+    secret = SecretReference(name=default.store_credentials) if default.store_credentials else None
+    return spec.output.model_copy(
+        update={"store_url": default.store_url, "credentials": spec.output.credentials or secret}
+    )
 
 
 def _inline_limit(spec: CrawlJobSpec) -> int:
@@ -168,8 +179,8 @@ def _pod_spec(spec: CrawlJobSpec, settings: Settings) -> Object:
             {"name": "input", "projected": {"sources": [_token(), _job_file()]}},
         ],
     }
-    if spec.output.credentials is not None:
-        _mount(pod, ENV_STORE_CREDENTIALS, _STORE_DIR, [{"secret": _optional(spec.output.credentials.name)}])
+    if (credentials := _output(spec, settings).credentials) is not None:
+        _mount(pod, ENV_STORE_CREDENTIALS, _STORE_DIR, [{"secret": _optional(credentials.name)}])
     if spec.fetch.headers_from:
         secrets = [_optional(each.secret_ref.name) for each in spec.fetch.headers_from]
         _mount(pod, ENV_HEADERS, _HEADERS_DIR, [{"secret": secret} for secret in secrets])

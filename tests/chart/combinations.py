@@ -60,6 +60,7 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
                 "allowedNetworks": ["10.1.0.0/16", "fd00:1::/64"],
                 "userAgent": "docs (+mailto:a@example.org)",
             },
+            "results": {"storeUrl": "s3://crawls/all", "storeCredentials": "crawl-bucket"},
             "reconcile": {"workers": 4},
             "leadership": {"leaseSeconds": 30, "renewSeconds": 10},
             "retention": {"deleteJobs": False},

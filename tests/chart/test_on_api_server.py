@@ -1,21 +1,28 @@
 """The chart's objects on a real API server: taken as they are, upgraded with jobs there, and left behind in order."""
 
 import json
+import os
+import subprocess
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 from combinations import COMBINATIONS
 
 from helm import CHART, ROOT, Helm, Object, older_chart, the
+from local_cluster import toolchain
 from local_cluster.cluster import LocalCluster
 from operator_process import manifest, wait_until
 
 pytestmark = pytest.mark.cluster
 
-FOREIGN = {"ServiceMonitor", "PrometheusRule"}
-"""Kinds that another operator brings; this cluster does not know them."""
+FOREIGN = {"ServiceMonitor": "servicemonitors", "PrometheusRule": "prometheusrules"}
+"""Kinds that the Prometheus operator brings; a cluster without it does not know them."""
+PROMETHEUS = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+PROMETHEUS_SUM = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
+"""The Go module that its CRDs are published in, and the checksum of what it holds."""
 CRDS = "customresourcedefinitions"
 
 
@@ -46,6 +53,51 @@ def test_the_api_server_takes_every_object(helm: Helm, bare: LocalCluster, value
     said = bare.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", input=text)
     assert len(said.stdout.splitlines()) == len(objects)
     assert "Warning" not in said.stderr
+
+
+@pytest.fixture(scope="module")
+def prometheus_crds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the CRDs of the Prometheus operator, from Go's cache of modules or, the first time, their proxy."""
+    go = toolchain.find((1, 21))
+    if go is None:
+        pytest.skip("there is no Go to fetch the Prometheus operator's CRDs with")
+    fetched = subprocess.run(
+        [go.go, "mod", "download", "-json", PROMETHEUS],
+        cwd=tmp_path_factory.mktemp("no-module"),
+        env=os.environ | go.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    found = json.loads(fetched.stdout or "{}")
+    if fetched.returncode:
+        pytest.skip(f"{PROMETHEUS} cannot be fetched: {found.get('Error') or fetched.stderr.strip()}")
+    assert found["Sum"] == PROMETHEUS_SUM
+    return Path(found["Dir"], "example", "prometheus-operator-crd")
+
+
+def test_what_the_prometheus_operator_reads_is_as_its_crds_have_it(
+    helm: Helm, bare: LocalCluster, prometheus_crds: Path
+) -> None:
+    """Taken by strict validation, which knows every field of them: one that is misspelt is refused."""
+    for plural in FOREIGN.values():
+        crd = prometheus_crds / f"monitoring.coreos.com_{plural}.yaml"
+        bare.kubectl("apply", "--server-side", "-f", crd)
+        bare.kubectl("wait", "--for=condition=Established", f"crd/{plural}.monitoring.coreos.com", "--timeout=30s")
+    bare.kubectl("create", "namespace", "crawl-operator", check=False)
+    objects = [each for each in helm.render(COMBINATIONS["everything optional"]) if each["kind"] in FOREIGN]
+    assert {each["kind"] for each in objects} == set(FOREIGN)
+    strict = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
+    for each in objects:
+        said = bare.kubectl(*strict, input=yaml.safe_dump(each))
+        assert (len(said.stdout.splitlines()), said.stderr) == (1, "")
+        (part,) = (name for name in ("endpoints", "groups") if name in each["spec"])
+        each["spec"][part][0]["intervall"] = "30s"
+        assert (
+            ".intervall: field not declared in schema"
+            in bare.kubectl(*strict, input=yaml.safe_dump(each), check=False).stderr
+        )
 
 
 def test_the_api_server_takes_the_kustomize_base(bare: LocalCluster) -> None:

@@ -52,6 +52,11 @@ def test_the_operator_takes_its_settings(helm: Helm, values: Object, tmp_path: P
     pod = pod_of(objects)
     ports = {port["name"]: port["containerPort"] for port in pod["containers"][0]["ports"]}
     assert ports == {"health": settings.health.port, "workers": settings.endpoint.port}
+    probes = {kind: pod["containers"][0][f"{kind}Probe"] for kind in ("liveness", "readiness")}
+    assert {kind: probe["httpGet"] for kind, probe in probes.items()} == {
+        "liveness": {"path": "/healthz", "port": "health"}, "readiness": {"path": "/readyz", "port": "health"},
+    }  # fmt: skip
+    assert probes["liveness"]["initialDelaySeconds"] == 30
     service = the(objects, "Service", "crawl-operator")
     assert settings.endpoint.url == f"http://crawl-operator.crawl-operator.svc:{service['spec']['ports'][0]['port']}"
     (mount,) = (each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "results")

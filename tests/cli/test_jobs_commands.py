@@ -132,6 +132,8 @@ def test_levers(crawl: Program, site: DemoSite, shared: Jobs) -> None:
     assert crawl.says("delete", "lever") == "crawljob.crawl-operator.io/lever deleted\n"
     crawl.says("get", "lever", code=3)
     crawl.says("submit", site.url(PATHS[0]), "--name", "later", "--at", "+2h")
+    assert crawl.says("suspend", "later") == "crawljob.crawl-operator.io/later suspended\n"
+    crawl.says("wait", "later", "--for", "suspended", "--timeout", "20s")
     assert crawl.says("cancel", "later", "--wait") == "crawljob.crawl-operator.io/later cancelled\n"
     crawl.says("wait", "later", code=11)
 

@@ -80,16 +80,41 @@ def test_numbers_agree_with_the_objects(crawl: Program, site: DemoSite, shared: 
     status = crawl.says("status")
     assert "System Status" in status
     assert "healthy" in status
-    assert "No problems found." in crawl.says("doctor") or "not ready" in crawl.run("doctor").stdout
+    doctor = crawl.run("doctor").stdout
+    assert "No problems found." in doctor or "not ready" in doctor
+    for words in (f"{crawl.cluster.blueprint.server} (v1.", " ms away", "1, "):
+        assert words in doctor
+    followed = crawl.says("logs", "slow", "-n", "100", "-f").splitlines()
+    assert '"attempt ended"' in followed[-1], "to the end of what goes on"
     crawl.says("wait", "slow", "--timeout", "1m")
     stats = yaml.safe_load(crawl.says("stats", "-o", "yaml"))
     assert stats["completed"] >= 1
+    assert stats["success_rate"] == round(100 * stats["completed"] / (stats["completed"] + stats["failed"]), 1)
     assert stats["p95_processing_time_ms"] >= 3000
 
 
 def test_a_restarted_worker_gives_its_job_to_another(crawl: Program, site: DemoSite, shared: Jobs) -> None:
     crawl.says("submit", site.url("/slow"), "--name", "restarted", "-p", "critical")
     worker = shared.running("restarted")["workerId"]
+    assert "no workers found" in crawl.run("restart", "--failed").stderr, "this one is well"
     assert f"pod/{worker} deleted, for restarted" in crawl.says("restart", "workers")
     crawl.says("wait", "restarted", "--timeout", "1m")
     assert shared.status("restarted").get("retryCount", 0) == 0
+
+
+def test_only_a_worker_that_is_not_well_is_restarted_where_that_is_asked(crawl: Program, shared: Jobs) -> None:
+    """One that no node takes, beside none other."""
+    labels = {f"crawl-operator.io/{name}": "stuck" for name in ("job", "job-uid")}
+    container = {"name": "worker", "image": "none"}
+    spec = {"nodeSelector": {"nowhere": "none"}, "containers": [container]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stuck", "labels": labels}, "spec": spec}
+    shared.kubectl("apply", "-f", "-", input=yaml.safe_dump(pod))
+    assert "worker stuck of stuck is not ready" in crawl.says("doctor", code=1)
+    assert crawl.says("restart", "--failed") == "pod/stuck deleted, for stuck\n"
+
+
+def test_upkeep_is_a_job_like_any_other(crawl: Program) -> None:
+    parameters = ("--set", "maintenance.parameters.olderThanSeconds=0")
+    assert "upkeep Completed" in crawl.says("run", "--task", "cache_cleanup", *parameters, "--name", "upkeep")
+    assert "cache_cleanup" in crawl.says("describe", "upkeep")
+    assert crawl.json("get", "upkeep")["spec"]["maintenance"]["parameters"] == {"olderThanSeconds": 0}

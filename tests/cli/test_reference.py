@@ -97,6 +97,10 @@ def test_a_scrapyd_project_becomes_jobs_without_running_its_code(tmp_path: Path)
     assert any("[deploy:live]" in remark for remark in remarks)
     with pytest.raises(Refused, match="is no Scrapy project"):
         migrated(tmp_path, "")
+    done = cli("migrate", "scrapyd", str(project))
+    assert (done.returncode, list(yaml.safe_load_all(done.stdout))) == (0, [job])
+    assert "max_proc" in done.stderr
+    assert cli("migrate", "scrapyd", str(tmp_path)).returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -165,6 +169,15 @@ def test_plugins_add_commands_and_a_broken_one_harms_nobody(tmp_path: Path) -> N
     done = cli("hello", "--loud", PYTHONPATH=str(tmp_path), KUBECONFIG=str(kubeconfig), HOME=str(tmp_path))
     assert (done.returncode, done.stdout) == (4, "HELLO here\n")
     assert "the plug-in 'broken'" in done.stderr
+    complete = ["-c", "from crawl_cli.shells import for_kubectl; for_kubectl()", "hel"]
+    offered = subprocess.run(
+        [sys.executable, *complete],
+        env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert offered.stdout == "hello\n:4\n", "completion knows it too"
 
 
 def test_the_krew_manifest_names_the_program_that_is_installed() -> None:

@@ -29,7 +29,13 @@ EXAMPLES: dict[str, tuple[Arguments, tuple[str, ...]]] = {
     "schedules": (lambda site: [site.url(PATH)], ("due at ", " 02:00:00+0", "Completed")),
     "job_types": (
         lambda site: [site.url(PATH), site.url(PDF_PATH)],
-        ("Single Completed, 1 pages", "Site Completed, 5 pages", "Pdf Completed, 1 pages", "Batch Completed, 1 pages"),
+        (
+            "Single Completed, 1 of 1",
+            "Site Completed, 5 of 5",
+            "Pdf Completed, 1 of 1",
+            "Maintenance Completed, ",
+            "Batch Completed, 1 of 1",
+        ),
     ),
     "monitoring": (lambda _: [], ("1 jobs are under way", "→ Cancelled", "all is done")),
     "errors": (

@@ -1,14 +1,15 @@
 """Schedules, dead letters, graphs, numbers and the synchronous face, with a real operator."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from client_cluster import account
 from crawl_client import (
     ConflictError,
     CrawlClient,
+    ForbiddenError,
     Graph,
     NotFoundError,
     Phase,
@@ -26,7 +27,7 @@ from crawl_client.sync import CrawlClient as SyncClient
 from demo.pages import PAGES
 from demo.site import DemoSite
 from local_cluster.cluster import LocalCluster
-from operator_process import Jobs, namespace
+from operator_process import Jobs, namespace, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -34,7 +35,7 @@ PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogu
 
 
 async def test_a_schedule_is_created_run_switched_and_removed(client: CrawlClient, site: DemoSite) -> None:
-    job = batch([site.url(PATHS[0])], priority="high", labels={"of": "daily"})
+    job = batch([site.url(PATHS[0])], priority="high", fetch=None, labels={"of": "daily"})
     made = await client.schedules.create(schedule("daily_crawl", "0 2 * * *", job))
     assert (made.name, made.display_name, made.runs, made.enabled) == ("daily-crawl", "daily_crawl", 0, True)
     async for event in client.schedules.watch():
@@ -76,12 +77,11 @@ async def test_a_graph_of_jobs_runs_in_its_order(client: CrawlClient, site: Demo
         Graph().add(first, after=[second]).add(second, after=[first]).jobs()
 
 
-async def test_dead_letters_are_found_run_again_and_removed(client: CrawlClient, site: DemoSite) -> None:
+async def test_dead_letters_are_found_run_again_and_removed(client: CrawlClient, site: DemoSite, shared: Jobs) -> None:
     await client.jobs.submit(single(site.url("/error"), name="dead", priority="high", retry={"max_attempts": 1}))
     assert (await client.wait("dead", timeout=60, check=False)).dead
-    async with asyncio.timeout(10):  # the label that they are found by is written a moment after the phase
-        while [job.name async for job in client.dead_letters.iterate()] != ["dead"]:  # noqa: ASYNC110 - of another process
-            await asyncio.sleep(0.05)
+    assert [job.name async for job in client.dead_letters.iterate()] == ["dead"]
+    wait_until(lambda: len(shared.get("dead")["metadata"].get("annotations", ())) == 3, "it is marked", 10)
     assert (await client.dead_letters.get("dead")).annotations["crawl-operator.io/dead-letter-reason"]
     await client.dead_letters.requeue("dead")
     again = await client.wait("dead", timeout=60, check=False)
@@ -106,6 +106,42 @@ async def test_numbers_add_up_and_agree_with_the_objects(client: CrawlClient, sh
     assert workers.total_jobs_processed == queue.completed + queue.failed
     health = await client.health()
     assert health.healthy, health.problems
+
+
+async def test_a_leader_that_is_not_heard_of_is_a_problem(client: CrawlClient, shared: Jobs) -> None:
+    """The lease is asked for like anything else there is no method for."""
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{shared.namespace}/leases"
+    spec = {"holderIdentity": "one", "leaseDurationSeconds": 15, "renewTime": "2026-03-01T12:00:00.000000Z"}
+    made = await client.request("POST", path, body={"metadata": {"name": "crawl-operator"}, "spec": spec})
+    assert made["spec"]["holderIdentity"] == "one"
+    health = await client.stats.health(operator_namespace=shared.namespace)
+    assert health.operator == "one"
+    assert [problem for problem in health.problems if "'one' was last heard of" in problem]
+    await client.request("DELETE", f"{path}/crawl-operator")
+    with pytest.raises(NotFoundError):
+        await client.request("GET", f"{path}/crawl-operator")
+    assert shared.namespace in await client.namespaces()
+
+
+async def test_a_tenant_sees_nothing_of_another(cluster: LocalCluster, client: CrawlClient) -> None:
+    """Who has every right in a namespace of their own finds no job of ours, by whatever it is called."""
+    labels = {"crawl-operator.io/job-id": "job_" + "0b" * 16, "crawl-operator.io/task-id": "4712"}
+    ours = await client.jobs.submit(single("https://example.org/", name="Of Ours", labels=labels, suspend=True))
+    names = (ours.name, ours.uid, ours.display_name, *labels.values())
+    rules = {"apiGroups": ["crawl-operator.io"], "resources": ["*"], "verbs": ["*"]}
+    with namespace(cluster, "tenant") as theirs:
+        token = account(cluster, theirs.namespace, "tenant", rules)
+        async with CrawlClient(kubeconfig=cluster.kubeconfig, token=token, namespace=theirs.namespace) as tenant:
+            for name in names:
+                with pytest.raises(NotFoundError):
+                    await tenant.jobs.get(name)
+                for ask in (tenant.jobs.get, tenant.jobs.cancel, tenant.jobs.delete, tenant.results.get):
+                    with pytest.raises(ForbiddenError):
+                        await ask(name, client.namespace)
+            for namespaces in (client.namespace, ""):
+                with pytest.raises(ForbiddenError):
+                    await tenant.jobs.list(namespace=namespaces)
+            assert (await tenant.jobs.list()).total == 0
 
 
 async def test_without_an_operator_worker_statistics_are_unavailable(

@@ -18,6 +18,7 @@ from crawl_client import (
     TimeoutError,  # noqa: A004 - the client's own
     ValidationError,
     batch,
+    custom,
     single,
 )
 from demo.pages import PAGES
@@ -27,6 +28,7 @@ from operator_process import Jobs, wait_until
 pytestmark = pytest.mark.cluster
 
 PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogue")][:12]
+URL = "https://example.org/"
 FAR = datetime.now(UTC) + timedelta(days=1)
 
 
@@ -94,6 +96,10 @@ async def test_a_job_is_held_let_go_and_run_again(client: CrawlClient, site: Dem
         await client.jobs.suspend("held")
     await client.jobs.requeue("held")
     again = await client.wait("held", timeout=60, until=lambda job: job.finished and len(job.status.attempts) > 1)
+    with pytest.raises(ConflictError, match="only what has ended"):
+        await client.jobs.requeue((await client.jobs.submit(single(URL, name="ahead", scheduled_at=FAR))).name)
+    assert (await client.jobs.suspend("ahead")).spec.suspend
+    await client.wait("ahead", until=lambda job: job.phase is Phase.SUSPENDED, timeout=20)
     assert again.completed is not None
     assert first.completed is not None
     assert site.requests[PATHS[1]] == 2
@@ -118,6 +124,8 @@ async def test_lists_are_filtered_by_the_server_and_paged_newest_first(client: C
     batches = Filter(type="batch_crawl", phase="queued", search="listed")
     page = await client.jobs.list(batches, limit=2, page=2)
     assert (page.total, page.pages, page.page, len(page.items), page.more) == (5, 3, 2, 2, True)
+    rest = await client.jobs.list(batches, limit=20, offset=4)
+    assert (rest.total, len(rest.items), rest.more) == (5, 1, False)
     created = [job.created for job in (await client.jobs.list(Filter(search="listed"))).items]
     assert created == sorted(created, reverse=True)
     assert [job.name async for job in client.jobs.iterate(Filter(search="NEEDLE"))] == ["listed-x"]
@@ -133,9 +141,12 @@ async def test_lists_are_filtered_by_the_server_and_paged_newest_first(client: C
 
 async def test_of_many_jobs_a_broken_one_stops_no_other(client: CrawlClient) -> None:
     broken = NewJob("broken", {"type": "Single", "single": {"url": "ftp://example.org"}})
-    good = [single("https://example.org/", name=f"many-{number}", scheduled_at=FAR) for number in range(2)]
+    good = [
+        batch(["https://example.org/"], name="many-0", scheduled_at=FAR),
+        custom("channel_scrape", {"channel_url": "https://example.org/@name"}, name="many-1", scheduled_at=FAR),
+    ]
     outcome = await client.submit_all([good[0], broken, good[1]])
-    assert [job.name for job in outcome.done] == ["many-0", "many-1"]
+    assert [(job.name, job.type) for job in outcome.done] == [("many-0", "Batch"), ("many-1", "Custom")]
     assert [failure.name for failure in outcome.failed] == ["broken"]
     assert "must be an absolute http:// or https:// URL" in str(outcome.failed[0].error)
 

@@ -22,6 +22,7 @@ WRONG: dict[str, Any] = {
     "too many URLs": {"type": "Batch", "batch": {"urls": [URL] * 1001}},
     "no web URL": {"type": "Single", "single": {"url": "ftp://example.org/"}},
     "URL of no text": {"type": "Single", "single": {"url": 7}},
+    "URL that is null": {"type": "Single", "single": {"url": None}},
     "unknown field": SINGLE | {"fetch": {"nonsense": True}},
     "too high": SINGLE | {"fetch": {"concurrency": 500}},
     "too low": SINGLE | {"timeoutSeconds": 0},

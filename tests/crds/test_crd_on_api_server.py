@@ -333,6 +333,8 @@ def test_a_new_job_is_pending_before_any_operator_has_seen_it(api: ApiServer) ->
     status = api.created("fresh")["status"]
     assert status["phase"] == "Pending"
     assert status["progress"]["percent"] == 0
+    assert status["retryCount"] == 0
+    assert not {"workerId", "updatedAt", "startedAt", "completedAt"} & set(status), "nobody has claimed or changed it"
     (condition,) = status["conditions"]
     assert (condition["type"], condition["status"]) == ("Reconciling", "True")
     assert condition["reason"] == "AwaitingOperator"

@@ -378,7 +378,8 @@ def test_kubectl_explains_the_template_as_a_crawl_job(api: ApiServer) -> None:
 
 def test_names_of_schedules_and_their_repeats(api: ApiServer) -> None:
     """Create, list, delete, delete again: the life that a front end leads on behalf of its users."""
-    created(api, "midnight", daily(SINGLE | {"priority": "Normal"}, schedule="@midnight"))
+    spec = created(api, "midnight", daily(SINGLE | {"priority": "Normal", "fetch": None}, schedule="@midnight"))["spec"]
+    assert spec["jobTemplate"]["spec"]["fetch"]["concurrency"] == 10, "null options are none"
     assert create(api, "midnight", daily()).status == 409
     items = api.call("GET", SCHEDULES).body["items"]
     assert "midnight" in {item["metadata"]["name"] for item in items}

@@ -27,14 +27,6 @@ class Scenario:
     """Whether the garbage collector acts when nothing else does, and not only in a step of its own."""
     or_as: str = ""
     """Name of a scenario that leaves the same traces when the operator is away for long, and whose end is as good."""
-    as_good: tuple[tuple[str, str], ...] = ()
-    """Words that may stand in its end when something goes wrong, and the undisturbed ones that they stand for."""
-
-    def undisturbed(self, state: str) -> str:
-        """Return an end in the words of the undisturbed one, where they differ as they may."""
-        for words, undisturbed in self.as_good:
-            state = state.replace(words, undisturbed)
-        return state
 
 
 def happy(name: str) -> tuple[Step, ...]:

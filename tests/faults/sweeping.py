@@ -156,7 +156,7 @@ class Bench:
             return "\n".join([head, found.why, *found.injected, *found.journal])
         if found.violations:
             return "\n".join([head, *found.violations, *found.injected, *found.journal])
-        state = scenario.undisturbed(found.state)
+        state = found.state
         if not fault.informed:
             state, goods = unnumbered(state), [unnumbered(good) for good in goods]
         if state not in goods:

@@ -79,6 +79,26 @@ def test_a_full_class_or_namespace_holds_up_nobody_else(cluster: LocalCluster, j
             assert [jobs.status(f"low{number}")["phase"] for number in (2, 3)] == ["Pending", "Pending"]
 
 
+def test_a_namespace_whose_webhook_is_broken_holds_up_no_other(
+    cluster: LocalCluster, jobs: Jobs, tmp_path: Path
+) -> None:
+    """Its job says so, and the only place goes to the next; when the webhook is gone, it runs."""
+    with (
+        namespace(cluster, f"{jobs.namespace}-2") as others,
+        DemoSite() as site,
+        broken_webhook(others),
+        serving(cluster, tmp_path, jobs, others, limits={"running": 1}),
+    ):
+        others.apply("held", single={"url": site.url(PAGE)}, priority="Critical")
+        scheduled = says(others, "held")
+        assert scheduled["reason"] == "WorkerRefused"
+        assert 'failed calling webhook "pods.example.org"' in scheduled["message"]
+        jobs.apply("free", single={"url": site.url(PAGE)}, priority="High")
+        assert jobs.finished("free", 20)["phase"] == "Completed"
+        others.kubectl("delete", "mutatingwebhookconfiguration", f"broken-{others.namespace}")
+        assert others.finished("held")["phase"] == "Completed"
+
+
 def test_who_has_waited_long_enough_goes_before_a_more_urgent_newcomer(
     cluster: LocalCluster, jobs: Jobs, tmp_path: Path
 ) -> None:
@@ -131,6 +151,30 @@ def test_a_queue_may_hold_a_batch_job_and_let_it_go(cluster: LocalCluster, jobs:
         (name,) = jobs.kubectl("get", "jobs", "-o", "jsonpath={.items[*].metadata.name}").stdout.split()
         jobs.kubectl("patch", "job", name, "-p", json.dumps({"spec": {"suspend": False}}))
         assert jobs.finished("queued")["phase"] == "Completed"
+
+
+@contextmanager
+def broken_webhook(jobs: Jobs) -> Iterator[None]:
+    """Have the API server ask somebody about every pod of this namespace who is not there."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    webhook = {
+        "name": "pods.example.org",
+        "clientConfig": {"url": "https://127.0.0.1:9/"},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": jobs.namespace}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    kind = "MutatingWebhookConfiguration"
+    name = f"broken-{jobs.namespace}"
+    body = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}}
+    jobs.kubectl("apply", "-f", "-", input=json.dumps({**body, "webhooks": [webhook]}))
+    probe = ("run", "probe", "--image=none", "--dry-run=server")
+    wait_until(lambda: jobs.kubectl(*probe, check=False).returncode != 0, "pods are asked about", 20)
+    try:
+        yield
+    finally:
+        jobs.kubectl("delete", kind, name, "--ignore-not-found")
 
 
 @contextmanager

@@ -209,13 +209,19 @@ def test_robots_redirects_selectors_and_a_pdf_link_are_handled(shared: Jobs, sit
 
 
 def test_never_more_requests_in_flight_than_the_operator_allows(cluster: Any, jobs: Jobs, tmp_path: Path) -> None:
-    """A job may lower the limit, not raise it."""
-    with DemoSite(delay=0.2) as site, OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace]):
+    """A job may lower the limit, not raise it; and its result goes to the store that all jobs share."""
+    results = {"folder": str(tmp_path / "results"), "storeUrl": (tmp_path / "shared").as_uri()}
+    with (
+        DemoSite(delay=0.2) as site,
+        OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace], results=results),
+    ):
         urls = [site.url(page.path) + f"?n={n}" for n in range(3) for page in TWENTY][:50]
         jobs.apply("fifty", batch={"urls": urls}, priority="High", fetch={"concurrency": 100})
         status = jobs.finished("fifty")
         assert status["phase"] == "Completed"
         assert 5 < site.peak_in_flight <= 10
+        assert status["resultURL"].startswith(f"{results['storeUrl']}/{jobs.namespace}/fifty/")
+        assert len(records(status)) == 50
 
 
 def test_a_batch_above_the_configured_limit_is_refused_by_the_operator(shared: Jobs, site: DemoSite) -> None:

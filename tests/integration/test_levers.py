@@ -53,6 +53,7 @@ def test_a_job_is_cancelled_from_wherever_it_is(cluster: LocalCluster, jobs: Job
             assert status["phase"] == "Cancelled", name
             assert condition(status, "Failed")["reason"] == "Cancelled"
             assert condition(status, "Stalled") == {}
+            assert status["updatedAt"] == status["history"][-1]["time"]
         assert jobs.status("running")["phase"] == "Processing"
         pids = worker_pids(jobs)
         assert pids

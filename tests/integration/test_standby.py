@@ -36,7 +36,7 @@ def test_workers_that_reach_the_one_that_stands_by_are_served(
             assert status["phase"] == "Completed"
             assert [record["url"] for record in records(status)] == [site.base_url + "/"]
             assert 'worker_reports_total{code="201",kind="results"} 1.0' in leader.health("metrics")[1]
-            leader.stop()
+            assert leader.stop() == 0, "told to end, it ends in order"
             wait_until(lambda: "crawl_operator_leader 1.0" in standby.health("metrics")[1], "it takes over", 10)
             jobs.apply("next", single={"url": site.base_url + "/"}, priority="High")
             assert jobs.finished("next")["phase"] == "Completed"

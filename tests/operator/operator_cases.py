@@ -88,6 +88,7 @@ def make_job(
         status=status,
         requeue=requeue,
         cancel=cancel,
+        depends_on=() if status.phase.terminal else tuple(each["name"] for each in (spec or {}).get("dependsOn", ())),
     )
 
 

@@ -99,6 +99,14 @@ def test_a_failed_dependency_and_a_cycle_fail_the_job() -> None:
         assert condition.reason == code
 
 
+def test_a_circle_stays_one_for_the_others_when_one_of_them_has_failed_for_it() -> None:
+    """Whoever is looked at first: what asks for any end would else run, or not, by chance."""
+    dependents = Dependents(lambda _: None)
+    dependents.put(make_job("a", spec=SINGLE | {"dependsOn": [{"name": "b", "condition": "Finished"}]}))
+    dependents.put(replace(make_job("b", phase=Phase.FAILED), depends_on=("a",)))
+    assert cycle_through("a", lambda name: dependents.waits_for("team", name)) == ("a", "b", "a")
+
+
 def test_those_who_wait_are_woken_by_every_change_and_no_longer() -> None:
     """Creation, change and deletion of what is waited for wake; a finished job waits for nothing."""
     woken: list[JobKey] = []

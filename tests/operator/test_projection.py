@@ -57,6 +57,23 @@ def test_of_a_finished_job_the_bulk_is_left_out(phase: Phase) -> None:
     assert job.status.last_error == ""
 
 
+@pytest.mark.parametrize(
+    ("phase", "reason", "kept"),
+    [
+        ("Pending", "", True),
+        ("Failed", "DependencyCycle", True),
+        ("Failed", "DependencyFailed", False),
+        ("Completed", "", False),
+    ],
+)
+def test_a_job_is_kept_with_what_it_waits_for(phase: str, reason: str, *, kept: bool) -> None:
+    """Also one that has failed for standing in a circle: the others in it must find the same circle."""
+    failed = {"type": "Failed", "status": "True", "reason": reason, "lastTransitionTime": "2026-03-01T12:00:00Z"}
+    status = {"phase": phase, "conditions": [failed] if reason else []}
+    job = job_of({"metadata": META, "spec": SPEC | {"dependsOn": [{"name": "first"}]}, "status": status})
+    assert job.depends_on == (("first",) if kept else ())
+
+
 def annotated(phase: Phase = Phase.PENDING, status: dict[str, Any] | None = None, **annotations: str) -> Job:
     """Project a job with annotations of ours, named without their prefix, `_` for `-`."""
     named = {f"crawl-operator.io/{name.replace('_', '-')}": value for name, value in annotations.items()}

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,27 @@ async def test_rounds_are_counted_with_why_they_failed(api: Api, round_: Round) 
     assert 'crawl_operator_reconcile_errors_total{reason="api"} 1.0' in text
     assert 'crawl_operator_reconcile_errors_total{reason="conflict"} 0.0' in text
     assert rounds_of(round_) >= 2
+
+
+async def test_a_defect_met_with_one_job_is_told_and_harms_no_other(
+    api: Api, round_: Round, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does that job keep the only place that there is, though its turn comes first."""
+    news = round_.store.job(KEY)
+    assert news is not None
+    round_.store.places.leave(news)
+    broken = replace(job_of(JOB), key=JobKey("team", "broken"), uid="uid-of-broken", status=None)  # type: ignore[arg-type]
+    round_.store.put_job(broken)
+    round_.store.places.wait(news)
+    working = asyncio.create_task(round_.reconciler.run())
+    await asyncio.sleep(0.5)
+    working.cancel()
+    assert [pod["metadata"]["labels"]["crawl-operator.io/job"] for pod in api.pods] == ["news"]
+    assert "team/broken: unexpected" in caplog.text
+    assert "AttributeError" in caplog.text
+    counted = re.search(r'errors_total{reason="unexpected"} (\d+)', round_.metrics.exposition("")[0].decode())
+    assert counted is not None
+    assert int(counted[1]) >= 2
 
 
 def rounds_of(round_: Round) -> int:

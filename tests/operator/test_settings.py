@@ -95,6 +95,14 @@ def test_the_environment_wins_over_the_file(name: str, tmp_path: Path, monkeypat
     assert settings.logging == "error"
 
 
+def test_the_usual_variable_says_how_much_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless there is one under our own prefix, which is the more exact."""
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+    assert Settings.load(written(tmp_path, "logging: error\n")).logging == "warning"
+    monkeypatch.setenv("CRAWL_OPERATOR_LOGGING", "debug")
+    assert Settings.load(None).logging == "debug"
+
+
 def test_a_group_may_come_from_the_environment_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRAWL_OPERATOR_LIMITS", '{"urlsPerJob": 8}')
     monkeypatch.setenv("CRAWL_OPERATOR_CLASSES", '{"Low": {"execution": "Pod", "priorityClassName": "cheap"}}')
@@ -130,6 +138,7 @@ health: {port: 70000}
 endpoint: {url: crawl-operator}
 classes: {Urgent: {execution: Pod}, Low: {execution: Thread}}
 namespaces: [Team_A]
+results: {storeUrl: "ftp://bucket"}
 logging: loud
 """,
         )
@@ -145,6 +154,7 @@ logging: loud
         "classes.Urgent": "'Critical', 'High', 'Normal' or 'Low'",
         "classes.Low.execution": "'Pod' or 'Job' (is 'Thread')",
         "namespaces.0": "should match pattern",
+        "results.storeUrl": "should match pattern",
         "logging": "(is 'loud')",
     }
     for name, why in expected.items():

@@ -279,6 +279,29 @@ def test_the_pod_is_given_the_stores_credentials_and_starts_without_them(setting
 
 
 @pytest.mark.parametrize(
+    ("output", "store", "secret"),
+    [
+        ({}, "s3://all/crawls", "crawl-all"),
+        ({"credentials": {"name": "mine"}}, "s3://all/crawls", "mine"),
+        ({"storeUrl": "gs://mine"}, "gs://mine", None),
+        ({"storeUrl": "gs://mine", "credentials": {"name": "mine"}}, "gs://mine", "mine"),
+    ],
+)
+def test_a_job_that_names_no_store_has_the_administrators(
+    settings: Settings, output: dict[str, Any], store: str, secret: str | None
+) -> None:
+    """And never its credentials for a store of the job's own."""
+    results = settings.results.model_copy(update={"store_url": "s3://all/crawls", "store_credentials": "crawl-all"})
+    spec = CrawlJobSpec.model_validate(SINGLE | {"output": output})
+    pod = build_child(make_job(), spec, 1, Execution.POD, settings.model_copy(update={"results": results}))
+    assignment = Assignment.model_validate_json(pod["metadata"]["annotations"]["crawl-operator.io/assignment"])
+    assert assignment.output.store_url == store
+    mounted = [each for each in pod["spec"]["volumes"] if each["name"] == "crawl-store"]
+    names = [source["secret"]["name"] for each in mounted for source in each["projected"]["sources"]]
+    assert names == ([secret] if secret else [])
+
+
+@pytest.mark.parametrize(
     ("output", "limit"),
     [
         ({}, 1234),

@@ -1,11 +1,15 @@
 """Dependencies: what a job waits for, and when waiting is hopeless."""
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from crawl_api.crawljob import Dependency, DependencyCondition
 from crawl_api.status import Cause, Phase
 from crawl_api.worker_protocol import AttemptFailure
 from crawl_operator.decide.model import DependencyPhases
+
+CYCLE: Final = "DependencyCycle"
+"""Reason of a job that has failed because it waits for itself, if by way of others."""
 
 _GOOD = frozenset({Phase.COMPLETED, Phase.PARTIAL_SUCCESS})
 
@@ -17,7 +21,7 @@ def hopeless(
     if cycle:
         path = " → ".join(cycle)
         return AttemptFailure(
-            code="DependencyCycle", cause=Cause.PERMANENT, message=f"spec.dependsOn: each waits for the next: {path}"
+            code=CYCLE, cause=Cause.PERMANENT, message=f"spec.dependsOn: each waits for the next: {path}"
         )
     failed = [
         f"{each.name} is {phase}"

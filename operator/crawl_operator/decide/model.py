@@ -54,11 +54,9 @@ class Job:
     """When its result and itself have been kept long enough."""
     run: Run | None = None
     """The same as its schedule sees it, where it has one."""
-
-    @property
-    def depends_on(self) -> tuple[str, ...]:
-        """Names of the jobs that must have ended first."""
-        return tuple(str(each["name"]) for each in self.spec.get("dependsOn", ()))
+    depends_on: tuple[str, ...] = ()
+    """Names of the jobs that must have ended first. A finished job keeps them only if it has failed for standing in a
+    circle: the others in it then find the same circle, whoever of them is looked at first."""
 
     @property
     def attempts_over(self) -> int:
