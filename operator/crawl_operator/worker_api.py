@@ -35,7 +35,7 @@ from crawl_api.worker_protocol import (
     results_path,
 )
 from crawl_operator.decide.model import Job, WorkerPod
-from crawl_operator.kube import KubeError
+from crawl_operator.kube_errors import KubeError
 from crawl_operator.metrics import Metrics
 from crawl_operator.page_cache import PageCache
 from crawl_operator.results import ResultStore, StoreFullError, TooLargeError
