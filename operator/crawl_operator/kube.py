@@ -47,6 +47,11 @@ PODS: Final = Resource("v1", "pods")
 BATCH_JOBS: Final = Resource("batch/v1", "jobs")
 EVENTS: Final = Resource("v1", "events")
 LEASES: Final = Resource("coordination.k8s.io/v1", "leases")
+TOKEN_REVIEWS: Final = Resource("authentication.k8s.io/v1", "tokenreviews")
+ACCESS_REVIEWS: Final = Resource("authorization.k8s.io/v1", "subjectaccessreviews")
+
+_QUESTIONS: Final = frozenset({TOKEN_REVIEWS.plural, ACCESS_REVIEWS.plural})
+"""To create one of these is to ask: nothing is written, so those who stand by may do it too."""
 
 _METHODS: Final = {"get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 """Kubernetes' verbs, as rights and metrics name them, and what they are in HTTP."""
@@ -115,8 +120,8 @@ class Kube:
         """
         return await self._call("get", resource.plural, resource.path(namespace, name))
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
-        """Create an object.
+    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        """Create an object; its namespace is None for one that has none.
 
         Raises:
             AlreadyExistsError: one of that name is there.
@@ -215,7 +220,7 @@ class Kube:
             connection = self._connection
             if self._session is None or connection is None:
                 raise RuntimeError("the client is not open")
-            allowed = math.inf if method == "GET" else self._write_seconds()
+            allowed = math.inf if method == "GET" or resource in _QUESTIONS else self._write_seconds()
             if allowed <= 0:
                 raise NotLeadingError(f"{call}: not sent, for this operator does not lead")
             started, code = time.monotonic(), 0

@@ -102,6 +102,17 @@ class Results(Group):
     """Of pages that jobs with a `fetch.cacheMode` have cached, in each namespace; the oldest make room."""
 
 
+class Downloads(Group):
+    """Results for whoever may `get` the subresource `crawljobs/results`, at the address that workers report to."""
+
+    enabled: bool = True
+    """False hands out nothing; the operator then needs no right to create TokenReviews and SubjectAccessReviews."""
+    audiences: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
+    """Audiences of the tokens that are taken; none named: the API server's own, so that those of kubectl are."""
+    parallel: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Downloads at once; others are told to come back."""
+
+
 class Limits(Group):
     """What may be asked for, and how much of it happens at once."""
 

@@ -19,6 +19,7 @@ from crawl_operator.decide.capacity import RunningLimits
 from crawl_operator.decide.model import ClassPolicy, Policy
 from crawl_operator.setting_groups import (
     DnsLabel,
+    Downloads,
     Endpoint,
     Group,
     Health,
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     health: Health = Health()
     worker: Worker = Worker()
     results: Results = Results()
+    downloads: Downloads = Downloads()
     limits: Limits = Limits()
     retention: Retention = Retention()
     classes: Mapping[Priority, PriorityClass] = {}
