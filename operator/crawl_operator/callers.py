@@ -97,9 +97,7 @@ class Callers:
 
     async def _ask(self, review: Resource, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
         async with self._under_way:
-            answer = await self._kube.create(review, None, {"apiVersion": review.api, "kind": kind, "spec": spec})
-        status: dict[str, Any] = answer.get("status") or {}
-        return status
+            return await self._kube.review(review, kind, spec)
 
 
 class _Kept(Generic[T]):

@@ -120,13 +120,19 @@ class Kube:
         """
         return await self._call("get", resource.plural, resource.path(namespace, name))
 
-    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
-        """Create an object; its namespace is None for one that has none.
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """Create an object.
 
         Raises:
             AlreadyExistsError: one of that name is there.
         """
         return await self._call("create", resource.plural, resource.path(namespace), body=body)
+
+    async def review(self, resource: Resource, kind: str, spec: Object) -> Object:
+        """Ask the API server about a token or a right, which it answers as the status of an object that it forgets."""
+        body = {"apiVersion": resource.api, "kind": kind, "spec": spec}
+        status: Object = (await self._call("create", resource.plural, resource.path(None), body=body)).get("status", {})
+        return status
 
     async def update(self, resource: Resource, namespace: str, body: Object) -> Object:
         """Replace an object, if it is still at the version that the body carries.
