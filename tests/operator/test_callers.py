@@ -35,8 +35,8 @@ class ApiServer:
         await asyncio.sleep(0.01)
         self.at_once -= 1
         if self.refuses:
-            status = {"kind": "Status", "reason": "Forbidden", "message": "cannot create resource"}
-            return web.json_response(status, status=403)
+            why = {"kind": "Status", "reason": "Forbidden", "message": "cannot create resource"}
+            return web.json_response(why, status=403)
         known = body["kind"] != "TokenReview"
         status: dict[str, Any] = {"allowed": self.allowed} if known else self.tokens.get(body["spec"]["token"], {})
         return web.json_response({**body, "status": status}, status=201)

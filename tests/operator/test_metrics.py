@@ -65,6 +65,7 @@ class Operator:
         self.metrics.api_answered("get", "crawljobs", 200, 0.1)
         self.metrics.changes_missed("pods", 1)
         self.metrics.report_answered("progress", 204)
+        self.metrics.download_answered("part", 206)
         self.metrics.run_made(0.1)
 
     def families(self) -> dict[str, Metric]:
