@@ -29,7 +29,7 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": False},
         "podDisruptionBudget": {"enabled": False},
         "worker": {"networkPolicy": {"enabled": False}},
-        "rbac": {"aggregate": False},
+        "rbac": {"aggregate": False, "resultsAccount": False},
         "settings": {"downloads": {"enabled": False}},
     },
     "everything optional": {

@@ -144,7 +144,11 @@ def test_rights_are_those_of_the_repository_and_never_secrets(helm: Helm, values
     objects = helm.render(values, "--skip-tests")
     roles = of_kind(objects, "Role") + [each for each in of_kind(objects, "ClusterRole") if not _is_for_users(each)]
     for role in roles:
-        if not role["metadata"]["name"].endswith("-leadership"):
+        if role["metadata"]["name"].endswith("-results"):
+            assert role["rules"] == [
+                {"apiGroups": ["crawl-operator.io"], "resources": ["crawljobs/results"], "verbs": ["get"]}
+            ]
+        elif not role["metadata"]["name"].endswith("-leadership"):
             assert role["rules"] == rules
         for rule in role["rules"]:
             assert not {"secrets", "*"} & {*rule["resources"], *rule["verbs"], *rule["apiGroups"]}

@@ -154,7 +154,8 @@ def test_a_result_tells_its_own_attempts_time_and_the_job_all_of_it() -> None:
     last = status.attempts[-1]
     assert last.number == 2
     assert last.started_at is not None
-    assert last.finished_at == status.completed_at is not None
+    assert last.finished_at is not None
+    assert last.finished_at == status.completed_at
     assert status.result.processing_time_ms == _milliseconds(last.finished_at - last.started_at) > 0
     assert status.processing_time_ms == _milliseconds(last.finished_at - before) > 3600_000
 
