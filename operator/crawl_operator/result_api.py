@@ -62,7 +62,7 @@ class ResultApi:
         self._settings = settings
         self._namespaces = namespaces
         self._metrics = metrics or Metrics()
-        self._running = 0
+        self._running: set[web.Request] = set()
 
     def add_to(self, application: web.Application) -> None:
         """Serve results in an application, beside what it serves already."""
@@ -72,6 +72,13 @@ class ResultApi:
             ("part", part_path(namespace, name, part), self._part),
         ):
             application.router.add_get(path, self._counted(kind, self._for_caller(handler)))
+        application.on_shutdown.append(self._cut)
+
+    async def _cut(self, _: web.Application) -> None:
+        """Keep no operator from its end: whoever downloads goes on at the next one."""
+        for request in self._running:
+            if request.transport is not None:
+                request.transport.abort()
 
     def _counted(
         self, kind: str, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -128,10 +135,10 @@ class ResultApi:
         return web.json_response(offer.manifest())
 
     async def _part(self, request: web.Request, key: JobKey, caller: Caller) -> web.StreamResponse:
-        if self._running >= self._settings.parallel:
-            text = f"{self._running} downloads are under way, and no more may be (downloads.parallel)"
+        if len(self._running) >= self._settings.parallel:
+            text = f"{len(self._running)} downloads are under way, and no more may be (downloads.parallel)"
             raise _RefusedError(503, "TooManyDownloads", text, _LATER)
-        self._running += 1
+        self._running.add(request)
         try:
             offer, path = await self._found(key)
             if request.match_info["part"] != offer.file:
@@ -140,7 +147,7 @@ class ResultApi:
             _log.info("%s downloads %s of %s", caller.name, offer.file, key)
             return await _send(request, offer, path)
         finally:
-            self._running -= 1
+            self._running.discard(request)
 
     async def _found(self, key: JobKey) -> tuple[Offer, Path]:
         """Return a result of which it is certain that it can be handed out."""
