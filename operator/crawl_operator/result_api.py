@@ -62,7 +62,7 @@ class ResultApi:
         self._settings = settings
         self._namespaces = namespaces
         self._metrics = metrics or Metrics()
-        self._running: set[web.Request] = set()
+        self._running: list[asyncio.Transport | None] = []
 
     def add_to(self, application: web.Application) -> None:
         """Serve results in an application, beside what it serves already."""
@@ -76,9 +76,9 @@ class ResultApi:
 
     async def _cut(self, _: web.Application) -> None:
         """Keep no operator from its end: whoever downloads goes on at the next one."""
-        for request in self._running:
-            if request.transport is not None:
-                request.transport.abort()
+        for transport in self._running:
+            if transport is not None:
+                transport.abort()
 
     def _counted(
         self, kind: str, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -138,7 +138,8 @@ class ResultApi:
         if len(self._running) >= self._settings.parallel:
             text = f"{len(self._running)} downloads are under way, and no more may be (downloads.parallel)"
             raise _RefusedError(503, "TooManyDownloads", text, _LATER)
-        self._running.add(request)
+        transport = request.transport
+        self._running.append(transport)
         try:
             offer, path = await self._found(key)
             if request.match_info["part"] != offer.file:
@@ -147,7 +148,7 @@ class ResultApi:
             _log.info("%s downloads %s of %s", caller.name, offer.file, key)
             return await _send(request, offer, path)
         finally:
-            self._running.discard(request)
+            self._running.remove(transport)
 
     async def _found(self, key: JobKey) -> tuple[Offer, Path]:
         """Return a result of which it is certain that it can be handed out."""
