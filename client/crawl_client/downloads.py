@@ -171,13 +171,11 @@ class Downloads:
         raise AuthenticationError(text, 401, reason="NoToken")
 
     async def _open(self) -> tuple[str, httpx2.AsyncClient]:
-        parts = urlsplit(self._url)
-        if parts.scheme == "service" and self._tunnel is None:
-            self._tunnel = Tunnel(
-                self._transport.login, parts.hostname or "", parts.path.strip("/"), parts.port or 8082
-            )
-        elif parts.scheme not in {"http", "https", "service"}:
-            raise ConfigurationError(f"{self._url} is no URL of results: it begins with https:// or service://")
+        if self._tunnel is None and (found := _SERVICE.fullmatch(self._url)):
+            self._tunnel = Tunnel(self._transport.login, found["namespace"], found["name"], int(found["port"] or 8082))
+        elif self._tunnel is None and urlsplit(self._url).scheme not in {"http", "https"}:
+            text = f"{self._url} is no URL of results: it is https://HOST or service://NAMESPACE/NAME:PORT"
+            raise ConfigurationError(text)
         base = await self._tunnel.url(await self._transport.credentials()) if self._tunnel is not None else self._url
         if self._http is None:
             self._http = httpx2.AsyncClient(

@@ -1,5 +1,6 @@
 """Results from a terminal that lie in the operator's store."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def test_results_are_read_through_the_operator(
     crawl.says("results", large, "--to", str(tmp_path), *where, *to_operator)
     assert (tmp_path / "results.jsonl.gz").read_bytes()[:2] == b"\x1f\x8b"
     crawl.says("export", "--records", large, "--to", str(tmp_path / "pages.csv"), *where, *to_operator)
-    assert len((tmp_path / "pages.csv").read_text().splitlines()) == 1 + len(PATHS)
+    with (tmp_path / "pages.csv").open(newline="") as file:
+        assert [row["job"] for row in csv.DictReader(file)] == ["large"] * len(PATHS)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def served(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> I
         jobs.apply("elsewhere", single={"url": urls[0]}, output=elsewhere, priority="High")
         jobs.apply("lost", single={"url": urls[0]}, priority="High")
         jobs.apply("short", single={"url": urls[0]}, priority="High")
-        jobs.apply("none", batch={"urls": ["http://10.0.0.1/"]}, output={"storeUrl": "s3://"}, priority="High")
+        jobs.apply("none", batch={"urls": [f"{urls[0]}?{number}" for number in range(51)]})
         jobs.apply("later", single={"url": urls[0]}, scheduledAt="2099-01-01T00:00:00Z")
         made = Served(jobs, operator)
         for name in (*FORMS, "expired", "elsewhere", "lost", "short", "none"):
@@ -263,7 +263,7 @@ def test_what_is_not_there_is_told_with_the_reason(served: Served) -> None:
     expected = {
         "later": (404, Refusal.NOT_FINISHED, "has no result yet"),
         "expired": (410, Refusal.EXPIRED, "spec.ttl.resultSeconds"),
-        "none": (404, Refusal.NO_RESULT, "s3"),
+        "none": (404, Refusal.NO_RESULT, "limits.urlsPerJob"),
         "elsewhere": (404, Refusal.ELSEWHERE, served.jobs.status("elsewhere")["resultURL"]),
         "lost": (410, Refusal.LOST, "No such file"),
         "short": (410, Refusal.LOST, "holds 3 of the"),
