@@ -29,6 +29,8 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": False},
         "podDisruptionBudget": {"enabled": False},
         "worker": {"networkPolicy": {"enabled": False}},
+        "rbac": {"aggregate": False, "resultsAccount": False},
+        "settings": {"downloads": {"enabled": False}},
     },
     "everything optional": {
         "image": {
@@ -42,6 +44,9 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
             "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
             "prometheusRule": {"enabled": True, "failedJobs": 5, "labels": {"release": "prometheus"}},
             "dashboard": {"enabled": True},
+        },
+        "networkPolicy": {
+            "downloadsFrom": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "ingress"}}}]
         },
         "podLabels": {"team": "crawls"},
         "podAnnotations": {"example.org/note": "1"},
@@ -61,6 +66,7 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
                 "userAgent": "docs (+mailto:a@example.org)",
             },
             "results": {"storeUrl": "s3://crawls/all", "storeCredentials": "crawl-bucket"},
+            "downloads": {"audiences": ["crawl-results"], "parallel": 100},
             "reconcile": {"workers": 4},
             "leadership": {"leaseSeconds": 30, "renewSeconds": 10},
             "retention": {"deleteJobs": False},
