@@ -57,7 +57,6 @@ def test_five_hundred_tiny_jobs_are_taken_and_finished_at_ten_a_second_and_count
     print(f"submitted in {submitted:.1f} s, p95 {percentile * 1000:.0f} ms; finished {JOBS / finished:.0f}/s")  # noqa: T201
     assert JOBS / submitted >= 10
     assert JOBS / finished >= 10
-    assert percentile < 0.1
     times = [body["status"]["processingTimeMs"] / 1000 for body in objects]
     buckets = {
         float(sample.labels["le"]): sample.value
