@@ -127,7 +127,7 @@ class Reconciler:
             job = await self._whole(job)
             if job is None:
                 return None
-        observation = self._observe_strays(job) if job.phase.terminal else await self._observe(job)
+        observation = await self._observe_strays(job) if job.phase.terminal else await self._observe(job)
         plan = self._plan(observation, now)
         _log.debug("%s: %s", key, plan)
         try:
@@ -213,8 +213,15 @@ class Reconciler:
             cycle=cycle_through(job.key.name, lambda name: self._store.dependents.waits_for(job.key.namespace, name)),
         )
 
-    def _observe_strays(self, job: Job) -> Observation:
-        """Observe, of a job that is over, the workers that live: as a rule none."""
+    async def _observe_strays(self, job: Job) -> Observation:
+        """Observe, of a job that is over, the workers that live: as a rule none, once the API server was asked."""
+        found = self._strays(job)
+        if found.pods or found.batch_jobs:
+            await self._look_for_children(job)  # the end of the job may have been seen before that of its worker
+            found = self._strays(job)
+        return found
+
+    def _strays(self, job: Job) -> Observation:
         pods, batch_jobs = self._store.children(job)
         live = tuple(pod for pod in pods if not pod.ended)
         over = {pod.attempt for pod in pods if pod.ended}  # a batch Job may end a moment after its pod
