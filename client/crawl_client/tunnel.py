@@ -96,10 +96,12 @@ async def _rest(process: asyncio.subprocess.Process) -> str:
     """End a process that has not done what it should, and return what it complained of."""
     assert process.stderr is not None  # noqa: S101 - it was asked for; for the type checker
     try:
-        said = await asyncio.wait_for(process.stderr.read(), _END_SECONDS)
+        async with asyncio.timeout(_END_SECONDS):
+            said = await process.stderr.read()
+            await process.wait()  # a signal to one that ends by itself would take its end away from who waits for it
     except TimeoutError:
         said = b"it said nothing of use"
-    await _end(process)
+        await _end(process)
     return said.decode(errors="replace")
 
 

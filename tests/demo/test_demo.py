@@ -151,6 +151,7 @@ def test_kept_demo_can_be_talked_to_replaced_and_ended(start: Start, home: Path)
     assert remains(home) == []
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("moment", ["A tour of", "a Kubernetes API server", "catalogue +Processing"])
 def test_interrupted_demo_cleans_up(start: Start, home: Path, moment: str) -> None:
     process = start()
@@ -161,6 +162,7 @@ def test_interrupted_demo_cleans_up(start: Start, home: Path, moment: str) -> No
     assert remains(home) == []
 
 
+@pytest.mark.faults
 def test_killed_demo_leaves_no_process(start: Start, home: Path) -> None:
     process = start()
     read_until(process, "the operator is ready")

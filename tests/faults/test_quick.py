@@ -7,7 +7,7 @@ from sweeping import Bench
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-_SHARE = 61
+_SHARE = 151
 """A prime: the faults that are taken are of all families."""
 
 
