@@ -36,7 +36,17 @@ if TYPE_CHECKING:
     from crawl_client.graphs import Graph
     from crawl_client.jobs import Filter
     from crawl_client.models import Job, Schedule
-    from crawl_client.requested import NewJob, NewSchedule, batch, custom, pdf, schedule, single, site
+    from crawl_client.requested import (
+        NewJob,
+        NewSchedule,
+        batch,
+        custom,
+        maintenance,
+        pdf,
+        schedule,
+        single,
+        site,
+    )
     from crawl_client.results import Result
     from crawl_client.stats import Health, QueueStats, WorkerStats
     from crawl_client.timetables import next_runs
@@ -67,7 +77,17 @@ _PLACES: Final = {
     "crawl_client.jobs": ("Filter",),
     "crawl_client.answers": ("Event", "Failure", "Outcome", "Page"),
     "crawl_client.models": ("Job", "Schedule"),
-    "crawl_client.requested": ("NewJob", "NewSchedule", "batch", "custom", "pdf", "schedule", "single", "site"),
+    "crawl_client.requested": (
+        "NewJob",
+        "NewSchedule",
+        "batch",
+        "custom",
+        "maintenance",
+        "pdf",
+        "schedule",
+        "single",
+        "site",
+    ),
     "crawl_client.results": ("Result",),
     "crawl_client.stats": ("Health", "QueueStats", "WorkerStats"),
     "crawl_client.timetables": ("next_runs",),
@@ -113,6 +133,7 @@ __all__ = [
     "WorkerStats",
     "batch",
     "custom",
+    "maintenance",
     "next_runs",
     "pdf",
     "schedule",
