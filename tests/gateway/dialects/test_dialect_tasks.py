@@ -1,0 +1,154 @@
+"""`/tasks` and its neighbours: registered types with checked parameters, workers with heartbeats, numbers."""
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from dialect_cases import job
+from pydantic import ValidationError as Malformed
+
+from crawl_api.enums import Phase
+from crawl_client import ValidationError, Worker
+from crawl_client.models import Job
+from crawl_gateway.dialects.tasks import translate
+from crawl_gateway.dialects.tasks.catalogue import Catalogue, TaskType
+from crawl_gateway.dialects.tasks.models import TaskCreate
+from crawl_gateway.errors import Problem
+
+HEADLINES = TaskType("headlines", "Take headlines", {"properties": {"top_n": {"type": "integer", "default": 10}}})
+CATALOGUE = Catalogue({**Catalogue.load(None).types, "headlines": HEADLINES})
+EARLY, LATE = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (10, 11))
+POD = Worker("a-1", "n", "a", 1, "Running", True, 0, "node", EARLY, EARLY)  # noqa: FBT003 - ready
+
+
+def spec_of(request: dict[str, Any]) -> dict[str, Any]:
+    return dict(translate.new_job(TaskCreate.model_validate(request), CATALOGUE).spec)
+
+
+def test_a_task_becomes_a_spec_with_defaults() -> None:
+    assert spec_of({"task_type": "headlines", "parameters": {}}) == {
+        "type": "Custom",
+        "custom": {"processor": "headlines", "parameters": {"top_n": 10}},
+        "priority": "Normal",
+    }
+
+
+def test_a_built_in_type_is_told_its_member() -> None:
+    spec = spec_of({"task_type": "batch_crawl", "parameters": {"urls": ["https://example.org/"]}, "priority": 1})
+    assert spec == {"type": "Batch", "batch": {"urls": ["https://example.org/"]}, "priority": "Low"}
+
+
+@pytest.mark.parametrize(
+    ("number", "priority"),
+    [(1, "Low"), (3, "Low"), (4, "Normal"), (6, "Normal"), (7, "High"), (8, "High"), (9, "Critical"), (10, "Critical")],
+)
+def test_a_larger_number_is_more_urgent(number: int, priority: str) -> None:
+    assert spec_of({"task_type": "headlines", "parameters": {}, "priority": number})["priority"] == priority
+
+
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        {},
+        {"task_type": "headlines"},
+        {"parameters": {}},
+        {"task_type": "headlines", "parameters": []},
+        {"task_type": "headlines", "parameters": {}, "priority": 0},
+        {"task_type": "headlines", "parameters": {}, "priority": 11},
+        {"task_type": "headlines", "parameters": {}, "priority": "high"},
+    ],
+)
+def test_what_has_another_form_is_refused(request_body: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        TaskCreate.model_validate(request_body)
+
+
+def test_a_type_of_another_image_runs_in_it() -> None:
+    catalogue = Catalogue({"headlines": dataclasses.replace(HEADLINES, image="plug:1")})
+    new = translate.new_job(TaskCreate(task_type="headlines", parameters={}), catalogue)
+    assert new.spec["worker"] == {"image": "plug:1"}
+
+
+def test_an_unknown_type_is_refused_and_the_others_are_named() -> None:
+    with pytest.raises(ValidationError, match="'nope' is not registered.*batch_crawl.*headlines"):
+        spec_of({"task_type": "nope", "parameters": {}})
+
+
+@pytest.mark.parametrize(
+    ("phase", "status", "claimed"),
+    [
+        (None, "queued", None),
+        (Phase.RETRY, "queued", None),
+        (Phase.PROCESSING, "claimed", "a-1"),
+        (Phase.PARTIAL_SUCCESS, "completed", "a-1"),
+        (Phase.DEAD_LETTER, "failed", "a-1"),
+        (Phase.CANCELLED, "cancelled", "a-1"),
+    ],
+)
+def test_a_task_is_told(phase: Phase | None, status: str, claimed: str | None) -> None:
+    spec = {"type": "Custom", "custom": {"processor": "headlines"}}
+    told = translate.task(job(phase, spec=spec, workerId="a-1"), 17).model_dump(mode="json")
+    assert told == {
+        "id": 17,
+        "task_type": "headlines",
+        "status": status,
+        "created_at": "2026-03-01T10:00:00Z",
+        "claimed_by": claimed,
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "can"),
+    [
+        (job(), True),
+        (job(Phase.PROCESSING), True),
+        (job(Phase.RETRY), True),
+        (job(Phase.COMPLETED), False),
+        (job(Phase.CANCELLED), False),
+        (job(Phase.PROCESSING, annotations={"crawl-operator.io/cancel": "true"}), False),
+        (job(Phase.PROCESSING, annotations={"crawl-operator.io/cancel": "false"}), True),
+        (job(spec={"type": "Single", "single": {"url": "https://example.org/"}, "cancel": True}), False),
+    ],
+)
+def test_what_has_ended_or_is_cancelled_cannot_be_cancelled(found: Job, *, can: bool) -> None:
+    assert translate.cancellable(found) is can
+
+
+@pytest.mark.parametrize(
+    ("pod", "found", "told"),
+    [
+        ({}, job(Phase.PROCESSING, workerId="a-1", updatedAt=LATE.isoformat()), (LATE, 0, 0, 17)),
+        ({}, job(Phase.PENDING), (EARLY, 0, 0, None)),
+        ({}, None, (EARLY, 0, 0, None)),
+        ({"phase": "Succeeded"}, job(Phase.COMPLETED, workerId="a-1"), (EARLY, 1, 0, None)),
+        ({"phase": "Succeeded"}, job(Phase.FAILED, workerId="a-1"), (EARLY, 0, 1, None)),
+        ({"phase": "Failed"}, job(Phase.PROCESSING, workerId="a-2"), (EARLY, 0, 1, None)),
+        ({"phase": "Failed"}, None, (EARLY, 0, 1, None)),
+    ],
+)
+def test_a_worker_is_told(pod: dict[str, Any], found: Job | None, told: tuple[object, ...]) -> None:
+    (worker,) = translate.workers([dataclasses.replace(POD, **pod)], lambda _: found, lambda _: 17)
+    assert worker.worker_id == "a-1"
+    told_of = (worker.last_heartbeat, worker.tasks_processed, worker.tasks_failed, worker.current_task_id)
+    assert told_of == told
+
+
+def test_the_worker_that_was_heard_last_comes_first() -> None:
+    pods = [dataclasses.replace(POD, name=name, heard=heard) for name, heard in (("a", EARLY), ("b", LATE))]
+    assert [worker.worker_id for worker in translate.workers(pods, lambda _: None, lambda _: None)] == ["b", "a"]
+
+
+def test_every_status_is_counted_though_there_be_none() -> None:
+    told = translate.statistics([Phase.PENDING, Phase.RETRY, Phase.DEAD_LETTER], 3, 131_596_288).model_dump()
+    assert told == {
+        "status_counts": {"queued": 2, "claimed": 0, "completed": 0, "failed": 1, "cancelled": 0},
+        "active_workers": 3,
+        "db_size_mb": 125.5,
+    }
+
+
+def test_what_is_wrong_with_a_task_is_a_list() -> None:
+    body = {"detail": {"errors": ["one", "two"]}}
+    assert translate.render(Problem(422, "Invalid", "one; two", ("one", "two"))) == (400, body)
+    assert translate.render(Problem(404, "NotFound", "Task not found")) == (404, {"detail": "Task not found"})
