@@ -52,6 +52,9 @@ ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
 """A person's lever on a schedule: each new value makes a run now. On that run: the value. The operator never touches
 the former."""
 
+ANNOTATION_REQUEST: Final = f"{GROUP}/request"
+"""On a job that was submitted with an idempotency key: a digest of key and request, to know a repetition by."""
+
 TOKEN_AUDIENCE: Final = "crawl-operator"  # noqa: S105 - a name, not a secret
 """The audience of the workers' projected tokens: useless on the Kubernetes API, accepted by the operator alone."""
 

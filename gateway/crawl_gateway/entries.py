@@ -1,0 +1,106 @@
+"""Slim projections of jobs and schedules: what lists show and filters ask for, and not what single objects carry."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+from crawl_api.enums import JobType, Phase, Priority
+from crawl_api.names import LABEL_JOB_ID, LABEL_SCHEDULE, LABEL_TASK_ID
+from crawl_client.models import ApiObject, Job, Schedule
+
+T = TypeVar("T", bound=ApiObject)
+
+_LONG: Final = frozenset({"attempts", "errors", "history", "parameters"})
+_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+ALIASES: Final = (LABEL_JOB_ID, LABEL_TASK_ID)
+"""Labels that an object is found by, beside its name and UID."""
+DISPLAY_NAME: Final = "displayName"
+"""What people call it finds it too."""
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """One object in a list."""
+
+    object: T
+    """Slim: without its result, its errors, and its history."""
+    version: int
+    """Its resource version."""
+    created: datetime
+    key: Key
+    uid: str
+    text: str
+    """What free text is searched in, in small letters."""
+    phase: Phase = Phase.PENDING
+    type: JobType = JobType.SINGLE
+    priority: Priority = Priority.NORMAL
+    schedule: str = ""
+    """Of a job: the schedule that made it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def aliases(self) -> list[tuple[str, str, str]]:
+        """Namespace, kind, and value of whatever else it is found by: see `ALIASES` and `DISPLAY_NAME`."""
+        labelled = [(self.key[0], label, self.labels[label]) for label in ALIASES if label in self.labels]
+        return [*labelled, (self.key[0], DISPLAY_NAME, self.object.display_name)]
+
+
+MakeEntry = Callable[[Mapping[str, Any]], Entry[T]]
+
+
+def job_entry(raw: Mapping[str, Any]) -> Entry[Job]:
+    """Make an entry of a CrawlJob."""
+    job = Job(slim(raw))
+    spec = raw["spec"]
+    member = spec.get(job.type.lower()) or {}
+    urls = (member.get("url", ""), *member.get("urls", ()), *member.get("startUrls", ()))
+    return Entry(
+        object=job,
+        version=version_of(raw),
+        created=job.created,
+        key=(job.namespace, job.name),
+        uid=job.uid,
+        text="\n".join((job.name, job.display_name, *urls)).lower(),
+        phase=job.phase,
+        type=job.type,
+        priority=job.priority,
+        schedule=job.labels.get(LABEL_SCHEDULE, ""),
+        labels=job.labels,
+    )
+
+
+def schedule_entry(raw: Mapping[str, Any]) -> Entry[Schedule]:
+    """Make an entry of a ScheduledCrawlJob."""
+    schedule = Schedule(slim(raw))
+    return Entry(
+        object=schedule,
+        version=version_of(raw),
+        created=schedule.created,
+        key=(schedule.namespace, schedule.name),
+        uid=schedule.uid,
+        text=f"{schedule.name}\n{schedule.display_name}".lower(),
+        labels=schedule.labels,
+    )
+
+
+def version_of(raw: Mapping[str, Any]) -> int:
+    """Return an object's resource version, which later writes make larger."""
+    return int(raw["metadata"]["resourceVersion"])
+
+
+def slim(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave away what is long, and what the API server keeps for itself."""
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
+    if _APPLIED in (annotations := metadata.get("annotations") or {}):
+        metadata["annotations"] = {key: value for key, value in annotations.items() if key != _APPLIED}
+    whole = {**raw, "metadata": metadata}
+    if status := raw.get("status"):
+        short = {key: value for key, value in status.items() if key not in _LONG}
+        if (result := status.get("result")) and "data" in result:
+            short["result"] = {key: value for key, value in result.items() if key != "data"}
+        whole["status"] = short
+    return whole
