@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,7 +13,7 @@ from crawl_client.errors import APIError, ForbiddenError, NotFoundError, Unavail
 from crawl_client.jobs import Filter, Jobs
 from crawl_client.models import GOOD, Job
 from crawl_client.transport import Transport
-from crawl_client.workers import Workers
+from crawl_client.workers import Worker, Workers
 
 UNSEEN_SECONDS: Final = 30.0
 """A job that no operator has looked at for longer means that none is at work."""
@@ -48,6 +48,14 @@ class QueueStats:
     def total(self) -> int:
         """All jobs."""
         return self.pending + self.processing + self.completed + self.failed + self.retry + self.delayed
+
+    @classmethod
+    def of(cls, jobs: Iterable[Job]) -> "QueueStats":
+        """Count jobs that are at hand."""
+        counting = _Counting()
+        for job in jobs:
+            counting.take(job)
+        return counting.stats()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, int]) -> "QueueStats":
@@ -99,32 +107,10 @@ class Stats:
 
     async def queue(self, namespace: str | None = None, where: Filter = Filter()) -> QueueStats:  # noqa: B008 - frozen
         """Count the jobs of a namespace ("" for all), page by page."""
-        phases, types, waiting, running = Counter[Phase](), Counter[JobType](), Counter[Priority](), Counter[Priority]()
-        unseen = 0.0
-        now = datetime.now(UTC)
+        counting = _Counting()
         async for job in self._jobs.iterate(where, namespace):
-            phases[job.phase] += 1
-            types[job.type] += 1
-            if job.phase is Phase.PENDING:
-                waiting[job.priority] += 1
-                unseen = max(unseen, _unseen(job, now))
-            elif job.phase is Phase.PROCESSING:
-                running[job.priority] += 1
-        ended_badly = sum(number for phase, number in phases.items() if phase.terminal and phase not in GOOD)
-        return QueueStats(
-            pending=phases[Phase.PENDING],
-            processing=phases[Phase.PROCESSING],
-            completed=sum(phases[phase] for phase in GOOD),
-            failed=ended_badly,
-            retry=phases[Phase.RETRY],
-            delayed=phases[Phase.DELAYED] + phases[Phase.SUSPENDED],
-            dead_letter=phases[Phase.DEAD_LETTER],
-            by_phase=dict(phases),
-            by_type=dict(types),
-            waiting=dict(waiting),
-            running=dict(running),
-            oldest_unseen=unseen,
-        )
+            counting.take(job)
+        return counting.stats()
 
     async def workers(self, namespace: str | None = None) -> WorkerStats:
         """Count worker pods and what came of their work.
@@ -133,21 +119,7 @@ class Stats:
             UnavailableError: with status 503: jobs wait, and no operator is at work.
         """
         queue = await self.queue(namespace)
-        if queue.oldest_unseen > UNSEEN_SECONDS:
-            raise UnavailableError(
-                f"no operator is at work: a job has waited for {queue.oldest_unseen:.0f} s to be looked at; "
-                "see that the operator runs and serves this namespace",
-                503,
-                reason="NoOperator",
-            )
-        pods = [worker for worker in await self._workers.list(namespace) if worker.alive]
-        return WorkerStats(
-            total_workers=len(pods),
-            healthy_workers=sum(worker.ready for worker in pods),
-            total_jobs_processed=queue.completed + queue.failed,
-            total_jobs_failed=queue.failed,
-            is_running=True,
-        )
+        return pool(queue, await self._workers.list(namespace))
 
     async def health(self, namespace: str | None = None, *, operator_namespace: str = "crawl-operator") -> Health:
         """Look at everything between here and the jobs.
@@ -191,6 +163,65 @@ class Stats:
         return (
             holder,
             f"the leader {holder!r} was last heard of {age:.0f} s ago" if holder and age > 2 * seconds else "",
+        )
+
+
+def pool(queue: QueueStats, workers: Iterable[Worker]) -> WorkerStats:
+    """Say who works, from the jobs and the worker pods.
+
+    Raises:
+        UnavailableError: with status 503: jobs wait, and no operator is at work.
+    """
+    if queue.oldest_unseen > UNSEEN_SECONDS:
+        raise UnavailableError(
+            f"no operator is at work: a job has waited for {queue.oldest_unseen:.0f} s to be looked at; "
+            "see that the operator runs and serves this namespace",
+            503,
+            reason="NoOperator",
+        )
+    alive = [worker for worker in workers if worker.alive]
+    return WorkerStats(
+        total_workers=len(alive),
+        healthy_workers=sum(worker.ready for worker in alive),
+        total_jobs_processed=queue.completed + queue.failed,
+        total_jobs_failed=queue.failed,
+        is_running=True,
+    )
+
+
+class _Counting:
+    """Jobs, counted as they come."""
+
+    def __init__(self) -> None:
+        self._phases, self._types = Counter[Phase](), Counter[JobType]()
+        self._waiting, self._running = Counter[Priority](), Counter[Priority]()
+        self._unseen = 0.0
+        self._now = datetime.now(UTC)
+
+    def take(self, job: Job) -> None:
+        self._phases[job.phase] += 1
+        self._types[job.type] += 1
+        if job.phase is Phase.PENDING:
+            self._waiting[job.priority] += 1
+            self._unseen = max(self._unseen, _unseen(job, self._now))
+        elif job.phase is Phase.PROCESSING:
+            self._running[job.priority] += 1
+
+    def stats(self) -> QueueStats:
+        phases = self._phases
+        return QueueStats(
+            pending=phases[Phase.PENDING],
+            processing=phases[Phase.PROCESSING],
+            completed=sum(phases[phase] for phase in GOOD),
+            failed=sum(number for phase, number in phases.items() if phase.terminal and phase not in GOOD),
+            retry=phases[Phase.RETRY],
+            delayed=phases[Phase.DELAYED] + phases[Phase.SUSPENDED],
+            dead_letter=phases[Phase.DEAD_LETTER],
+            by_phase=dict(phases),
+            by_type=dict(self._types),
+            waiting=dict(self._waiting),
+            running=dict(self._running),
+            oldest_unseen=self._unseen,
         )
 
 

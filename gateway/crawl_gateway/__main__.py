@@ -36,7 +36,7 @@ def main() -> int:
     options = _arguments()
     try:
         settings = Settings.load(options.config)
-        login = find(options.kubeconfig)
+        core = Core(settings, find(options.kubeconfig))
     except (ConfigurationError, NoClusterError) as error:
         sys.stderr.write(f"crawl-gateway: the configuration is wrong:\n{error}\n")
         return 2
@@ -47,7 +47,6 @@ def main() -> int:
     )
     for talkative in ("httpcore2", "httpx2"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
-    core = Core(settings, login)
     config = uvicorn.Config(
         create(core),
         host=settings.host,

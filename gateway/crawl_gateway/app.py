@@ -17,11 +17,12 @@ from starlette.responses import Response
 from crawl_client.errors import AppError
 from crawl_gateway import probes, v1
 from crawl_gateway.core import Core
+from crawl_gateway.dialects.registry import DIALECTS
 from crawl_gateway.envelope import Envelope
 from crawl_gateway.errors import Problem, RefusedError, of_status, problem_of
 from crawl_gateway.faces import Face, answer
 
-FACES: Final[tuple[Face, ...]] = (v1.FACE,)
+FACES: Final[tuple[Face, ...]] = (v1.FACE, *DIALECTS)
 """Every dialect that is spoken."""
 
 VERSION: Final = "1.0.0"

@@ -10,6 +10,8 @@ from crawl_client.kubeconfig import Login
 from crawl_client.results import Results
 from crawl_client.schedules import Schedules
 from crawl_client.transport import Transport
+from crawl_client.workers import Workers
+from crawl_gateway.dialects.tasks.catalogue import Catalogue
 from crawl_gateway.entries import job_entry, schedule_entry
 from crawl_gateway.identity import Caller, Identity
 from crawl_gateway.jobs import JobDesk
@@ -35,6 +37,8 @@ class Core:
         self.client_jobs = Jobs(self.transport)
         self.client_schedules = Schedules(self.transport)
         self.results = Results(self.client_jobs)
+        self.workers = Workers(self.transport, self.client_jobs)
+        self.catalogue = Catalogue.load(settings.catalogue)
         self.identity = Identity(self.transport, settings.audiences, settings.token_seconds, settings.anonymous)
         self.rights = Rights(self.transport, settings.rights_seconds)
         self.limiter = Limiter(settings.requests_per_second, settings.burst)

@@ -14,6 +14,8 @@ from pydantic.alias_generators import to_camel, to_snake
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from crawl_api.job_types import URLS_CEILING
+
 ENV_PREFIX: Final = "CRAWL_GATEWAY_"
 FIRST_TENANT: Final = "550e8400-e29b-41d4-a716-446655440000"
 """The id that systems with one tenant send: it means the default namespace."""
@@ -73,6 +75,10 @@ class Settings(BaseSettings):
     """Jobs in one request."""
     remembered_changes: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Changes that a stream can be resumed from."""
+    urls_per_job: Annotated[int, Field(ge=1, le=URLS_CEILING)] = 50
+    """The operator's `limits.urlsPerJob`: dialects whose clients expect it refuse a longer list at once."""
+    catalogue: Path | None = None
+    """A JSON file with what `crawl_worker --catalogue` tells of worker images: the processors that are task types."""
     origins: tuple[Origin, ...] = ()
     """Web pages of other origins that may call (CORS); none: no page but the gateway's own."""
     request_timeout_seconds: Seconds = 10

@@ -1,12 +1,15 @@
 """What all dialects share: states in their words, and types by names of their own."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypeVar, Unpack
 
 from crawl_api.enums import JobType, Phase
 from crawl_client import dialects
+from crawl_client.errors import ValidationError
 from crawl_client.models import Job
-from crawl_client.requested import NewJob, Options, custom, of_type
+from crawl_client.requested import NewJob, NewSchedule, Options, custom, of_type
+
+N = TypeVar("N", NewJob, NewSchedule)
 
 TYPES: Final[Mapping[JobType, str]] = {
     JobType.SINGLE: "single_crawl",
@@ -68,3 +71,19 @@ def told(payload: Any) -> dict[str, Any]:
     if payload is None:
         return {}
     return payload if isinstance(payload, dict) else {"payload": payload}
+
+
+def within(new: N, most: int) -> N:
+    """Return what is to be stored, unless it lists more URLs than a job may have.
+
+    Raises:
+        ValidationError: it does. The operator would refuse it too, but only once it is stored.
+    """
+    spec: Mapping[str, Any] = new.spec
+    if isinstance(new, NewSchedule):
+        spec = spec["jobTemplate"]["spec"]
+    for member in ("batch", "pdf"):
+        count = len((spec.get(member) or {}).get("urls", ()))
+        if count > most:
+            raise ValidationError([f"{member}.urls: {count} URLs, but at most {most} are allowed; use several jobs"])
+    return new

@@ -9,14 +9,14 @@ from pydantic import ValidationError as Malformed
 from crawl_api.enums import Phase
 from crawl_client import ValidationError
 from crawl_gateway.dialects.jobs import translate
-from crawl_gateway.dialects.jobs.models import EnqueueJob
+from crawl_gateway.dialects.jobs.models import EnqueueJobPayload
 from crawl_gateway.errors import Problem
 
 ID = "job_" + "0a" * 16
 
 
 def spec_of(request: dict[str, Any]) -> dict[str, Any]:
-    return dict(translate.new_job(EnqueueJob.model_validate(request)).spec)
+    return dict(translate.new_job(EnqueueJobPayload.model_validate(request)).spec)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_each_type_becomes_a_spec(request_body: dict[str, Any], spec: dict[str, 
 )
 def test_what_has_another_form_is_refused(request_body: dict[str, Any]) -> None:
     with pytest.raises(Malformed):
-        EnqueueJob.model_validate(request_body)
+        EnqueueJobPayload.model_validate(request_body)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_type_of_another_image_runs_in_it() -> None:
 
 
 def test_an_unknown_type_is_refused_and_the_others_are_named() -> None:
-    with pytest.raises(ValidationError, match="'nope' is not registered.*batch_crawl.*headlines"):
+    with pytest.raises(ValidationError, match=r"'nope' is not registered.*batch_crawl.*headlines"):
         spec_of({"task_type": "nope", "parameters": {}})
 
 

@@ -365,12 +365,25 @@ def test_a_schedule_tells_its_next_run(spec: dict[str, Any], status: dict[str, A
 
 @pytest.mark.parametrize(
     ("status", "answered", "retryable"),
-    [(400, 400, False), (404, 404, False), (409, 400, False), (422, 400, False), (429, 429, True), (503, 503, True)],
+    [
+        (400, 400, False),
+        (404, 404, False),
+        (409, 400, False),
+        (422, 400, False),
+        (429, 429, True),
+        (503, 503, True),
+        (500, 500, True),
+    ],
 )
 def test_an_error_is_told_twice(status: int, answered: int, *, retryable: bool) -> None:
     code, body = render(Problem(status, "Word", "a sentence", ("one", "two")))
     detail = {"type": "Word", "message": "a sentence", "retryable": retryable, "status": answered}
     assert (code, body) == (answered, {"error": detail, "message": "a sentence"})
+
+
+def test_a_store_that_does_not_answer_is_told_apart_from_a_pool_that_does_not_work() -> None:
+    assert render(Problem(503, "ServiceUnavailable", ""))[0] == 500
+    assert render(Problem(503, "NoOperator", ""))[0] == 503
 
 
 def test_every_type_that_is_answered_is_a_type_that_filters_understand() -> None:

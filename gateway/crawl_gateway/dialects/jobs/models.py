@@ -15,7 +15,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
-class EnqueueJob(Wire):
+class EnqueueJobPayload(Wire):
     """A job to be run."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
@@ -26,7 +26,7 @@ class EnqueueJob(Wire):
     """What it is told; null where there is nothing to tell."""
 
 
-class EnqueuedJob(Wire):
+class EnqueueJobResponse(Wire):
     """A job has been stored."""
 
     job_id: str
@@ -36,7 +36,7 @@ class EnqueuedJob(Wire):
     created_at: Time
 
 
-class JobError(Wire):
+class JobFault(Wire):
     """One thing that went wrong."""
 
     code: str
@@ -48,7 +48,7 @@ class JobError(Wire):
     """Where it happened: `url`, `attempt`, `retryable`, `occurred_at`."""
 
 
-class JobStatus(Wire):
+class JobProgressResponse(Wire):
     """Where a job stands."""
 
     job_id: str
@@ -58,14 +58,14 @@ class JobStatus(Wire):
     progress: int
     """Percent."""
     result_url: str | None
-    errors: list[JobError] | None
+    errors: list[JobFault] | None
     created_at: Time
     updated_at: Time
     started_at: Time | None
     completed_at: Time | None
 
 
-class ErrorDetail(Wire):
+class JobsErrorDetail(Wire):
     """Why a request was not done."""
 
     code: str
@@ -75,11 +75,11 @@ class ErrorDetail(Wire):
     """One sentence for each thing that is wrong with what was sent."""
 
 
-class ErrorAnswer(Wire):
+class JobsError(Wire):
     """An error."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"error": {"code": "NotFound", "message": "job not found", "details": []}}]}
     )
 
-    error: ErrorDetail
+    error: JobsErrorDetail

@@ -6,7 +6,7 @@ from typing import Any, Final
 from crawl_api.enums import Phase
 from crawl_client.models import Job
 from crawl_client.requested import NewJob
-from crawl_gateway.dialects.jobs.models import EnqueuedJob, EnqueueJob, JobError, JobStatus
+from crawl_gateway.dialects.jobs.models import EnqueueJobPayload, EnqueueJobResponse, JobFault, JobProgressResponse
 from crawl_gateway.dialects.words import made, told, type_name
 from crawl_gateway.errors import Problem
 
@@ -25,7 +25,7 @@ STATES: Final[Mapping[Phase, str]] = {
 _AS_BAD_REQUEST: Final = frozenset({413, 415, 422})
 
 
-def new_job(request: EnqueueJob) -> NewJob:
+def new_job(request: EnqueueJobPayload) -> NewJob:
     """Return the job that is asked for; one of a built-in type is told the member of `spec` of that name.
 
     Raises:
@@ -34,14 +34,14 @@ def new_job(request: EnqueueJob) -> NewJob:
     return made(request.type, told(request.payload))
 
 
-def enqueued(job: Job, job_id: str) -> EnqueuedJob:
+def enqueued(job: Job, job_id: str) -> EnqueueJobResponse:
     """Answer a submission."""
-    return EnqueuedJob(job_id=job_id, status=STATES[job.phase], created_at=job.submitted)
+    return EnqueueJobResponse(job_id=job_id, status=STATES[job.phase], created_at=job.submitted)
 
 
-def status(job: Job, job_id: str) -> JobStatus:
+def status(job: Job, job_id: str) -> JobProgressResponse:
     """Answer where a job stands."""
-    return JobStatus(
+    return JobProgressResponse(
         job_id=job_id,
         type=type_name(job),
         status=STATES[job.phase],
@@ -55,9 +55,9 @@ def status(job: Job, job_id: str) -> JobStatus:
     )
 
 
-def _errors(job: Job) -> list[JobError]:
+def _errors(job: Job) -> list[JobFault]:
     found = [
-        JobError(
+        JobFault(
             code=error.code,
             message=error.message,
             details=error.details,
@@ -71,7 +71,7 @@ def _errors(job: Job) -> list[JobError]:
         for error in job.status.errors
     ]
     if job.phase is Phase.CANCELLED:
-        found.append(JobError(code="Cancelled", message="cancelled on request", details={}, context={}))
+        found.append(JobFault(code="Cancelled", message="cancelled on request", details={}, context={}))
     return found
 
 

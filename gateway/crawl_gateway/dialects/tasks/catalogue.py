@@ -18,6 +18,7 @@ from crawl_api.job_types import BatchCrawl, MaintenanceRun, PdfCrawl, SingleCraw
 from crawl_client import errors
 from crawl_gateway.dialects.tasks.models import ParameterDefinition, ParameterSchema
 from crawl_gateway.dialects.words import BUILT_IN
+from crawl_gateway.settings import ConfigurationError
 
 Schema = Mapping[str, Any]
 
@@ -48,7 +49,7 @@ _CONSTRAINTS: Final = {
 }
 
 
-class CatalogueError(Exception):
+class CatalogueError(ConfigurationError):
     """The file holds no catalogue; the text says why."""
 
 

@@ -81,7 +81,7 @@ class SchemaList(Wire):
     schemas: list[ParameterSchema]
 
 
-class Statistics(Wire):
+class TaskStatistics(Wire):
     """Numbers of the tasks that there are."""
 
     status_counts: dict[str, int]
@@ -91,7 +91,7 @@ class Statistics(Wire):
     """Size of the stored jobs in MiB, roughly: as JSON. There is no database."""
 
 
-class Invalid(Wire):
+class TaskErrors(Wire):
     """What is wrong with a task."""
 
     errors: list[str]
@@ -100,10 +100,10 @@ class Invalid(Wire):
 class BadTask(Wire):
     """The task was not stored."""
 
-    detail: Invalid
+    detail: TaskErrors
 
 
-class Detail(Wire):
+class TaskError(Wire):
     """An error."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"detail": "Task not found"}]})

@@ -10,7 +10,7 @@ from crawl_client.models import GOOD, Job
 from crawl_client.requested import NewJob, Options
 from crawl_client.workers import Worker
 from crawl_gateway.dialects.tasks.catalogue import Catalogue
-from crawl_gateway.dialects.tasks.models import Statistics, TaskCreate, TaskResponse, WorkerStatusResponse
+from crawl_gateway.dialects.tasks.models import TaskCreate, TaskResponse, TaskStatistics, WorkerStatusResponse
 from crawl_gateway.dialects.words import made, type_name
 from crawl_gateway.errors import Problem
 
@@ -83,10 +83,10 @@ def _worker(pod: Worker, job: Job | None, number_of: Callable[[Job], int | None]
     )
 
 
-def statistics(phases: Iterable[Phase], active_workers: int, stored_bytes: int) -> Statistics:
+def statistics(phases: Iterable[Phase], active_workers: int, stored_bytes: int) -> TaskStatistics:
     """Answer the numbers of the tasks that there are."""
     counts = Counter(STATES[phase] for phase in phases)
-    return Statistics(
+    return TaskStatistics(
         status_counts={state: counts[state] for state in dict.fromkeys(STATES.values())},
         active_workers=active_workers,
         db_size_mb=round(stored_bytes / _MIB, 3),

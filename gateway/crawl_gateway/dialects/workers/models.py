@@ -19,7 +19,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
-class CrawlOptions(Wire):
+class CrawlSettings(Wire):
     """How pages are fetched."""
 
     concurrency: int | None = None
@@ -30,30 +30,30 @@ class CrawlOptions(Wire):
     """Time limit of one page."""
 
 
-class BatchCrawl(Wire):
+class BatchCrawlJob(Wire):
     """Fetch a list of URLs."""
 
     type: Literal["batch_crawl"]
     urls: list[str]
-    options: CrawlOptions | None = None
+    options: CrawlSettings | None = None
 
 
-class SingleCrawl(Wire):
+class SingleCrawlJob(Wire):
     """Fetch one URL."""
 
     type: Literal["single_crawl"]
     url: str
-    options: CrawlOptions | None = None
+    options: CrawlSettings | None = None
 
 
-class PdfOptions(CrawlOptions):
+class PdfSettings(CrawlSettings):
     """How PDF files are fetched."""
 
     max_size_bytes: int | None = None
     """A larger file is an error."""
 
 
-class Pdf(Wire):
+class PdfJob(Wire):
     """Read PDF files."""
 
     type: Literal["pdf"]
@@ -61,10 +61,10 @@ class Pdf(Wire):
     """One file."""
     urls: list[str] = []
     """Several."""
-    options: PdfOptions | None = None
+    options: PdfSettings | None = None
 
 
-class Maintenance(Wire):
+class MaintenanceJob(Wire):
     """Look after what crawls leave behind."""
 
     type: Literal["maintenance"]
@@ -73,7 +73,7 @@ class Maintenance(Wire):
     parameters: dict[str, Any] | None = None
 
 
-class Custom(Wire):
+class CustomJob(Wire):
     """Run a processor of somebody's own."""
 
     type: Literal["custom"]
@@ -83,7 +83,7 @@ class Custom(Wire):
     """What it is told: parameters by name."""
 
 
-JobType = Annotated[BatchCrawl | SingleCrawl | Pdf | Maintenance | Custom, Field(discriminator="type")]
+TaggedJob = Annotated[BatchCrawlJob | SingleCrawlJob | PdfJob | MaintenanceJob | CustomJob, Field(discriminator="type")]
 
 
 class RetryConfig(Wire):
@@ -106,7 +106,7 @@ class SubmitJobRequest(Wire):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"job_type": BATCH_EXAMPLE, "priority": "High"}]})
 
-    job_type: JobType
+    job_type: TaggedJob
     priority: str | int | None = None
     """Low, Normal, High or Critical in any case; or 1 to 10, larger is more urgent."""
     retry_config: RetryConfig | None = None
@@ -225,7 +225,7 @@ class CreateScheduledJobRequest(Wire):
     name: str
     cron_expression: str
     """Five fields, in UTC."""
-    job_template: JobType
+    job_template: TaggedJob
     priority: str | int | None = None
     """Of each job."""
     enabled: bool | None = None
@@ -285,7 +285,7 @@ class MetricsResponse(Wire):
     timestamp: Time
 
 
-class ErrorDetail(Wire):
+class WorkersErrorDetail(Wire):
     """Why a request was not done."""
 
     type: str
@@ -297,7 +297,7 @@ class ErrorDetail(Wire):
     """HTTP status."""
 
 
-class ErrorResponse(Wire):
+class WorkersError(Wire):
     """An error."""
 
     model_config = ConfigDict(
@@ -311,6 +311,6 @@ class ErrorResponse(Wire):
         }
     )
 
-    error: ErrorDetail
+    error: WorkersErrorDetail
     message: str
     """The same once more, where clients look for it."""

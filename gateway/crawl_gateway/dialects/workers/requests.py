@@ -9,16 +9,16 @@ from crawl_client.errors import ValidationError
 from crawl_client.requested import NewJob, NewSchedule, Options, batch, custom, maintenance, pdf, schedule, single
 from crawl_gateway.dialects.words import told
 from crawl_gateway.dialects.workers.models import (
-    BatchCrawl,
-    CrawlOptions,
+    BatchCrawlJob,
+    CrawlSettings,
     CreateScheduledJobRequest,
-    Custom,
-    JobType,
-    Maintenance,
-    Pdf,
+    CustomJob,
+    MaintenanceJob,
+    PdfJob,
     RetryConfig,
-    SingleCrawl,
+    SingleCrawlJob,
     SubmitJobRequest,
+    TaggedJob,
 )
 
 _MOST_CONCURRENT: Final = 100
@@ -69,22 +69,22 @@ def _options(priority: str | int | None, retry: RetryConfig | None, metadata: di
     return options
 
 
-def _of_type(wanted: JobType, options: Options) -> NewJob:
+def _of_type(wanted: TaggedJob, options: Options) -> NewJob:
     match wanted:
-        case BatchCrawl(urls=urls):
+        case BatchCrawlJob(urls=urls):
             return batch(urls, **_fetched(options, wanted.options))
-        case SingleCrawl(url=url):
+        case SingleCrawlJob(url=url):
             return single(url, **_fetched(options, wanted.options))
-        case Pdf(url=url, urls=urls):
+        case PdfJob(url=url, urls=urls):
             limit = wanted.options.max_size_bytes if wanted.options is not None else None
             return pdf([url, *urls] if url else urls, max_bytes=limit, **_fetched(options, wanted.options))
-        case Maintenance(task_type=task, parameters=parameters):
+        case MaintenanceJob(task_type=task, parameters=parameters):
             return maintenance(task, parameters, **options)
-        case Custom(job_name=name, payload=payload):
+        case CustomJob(job_name=name, payload=payload):
             return custom(name, told(payload), **options)
 
 
-def _fetched(options: Options, crawl: CrawlOptions | None) -> Options:
+def _fetched(options: Options, crawl: CrawlSettings | None) -> Options:
     """Return the options with what a crawl is told besides; nothing where that is left to defaults."""
     if crawl is None:
         return options

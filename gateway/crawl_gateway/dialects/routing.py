@@ -1,0 +1,74 @@
+"""What the routes of all dialects share."""
+
+from collections.abc import Awaitable
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import Header
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from crawl_client.errors import NotFoundError, ResultUnavailableError
+from crawl_client.models import Job
+from crawl_gateway.entries import Entry
+from crawl_gateway.errors import RefusedError, refused
+from crawl_gateway.session import Session
+
+T = TypeVar("T")
+
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        description="The same request with the same key is answered with the same job, however often it comes.",
+    ),
+]
+
+_MEANINGS: Final = {
+    400: "The request cannot be understood, or what it asks for is wrong.",
+    401: "The token is missing, unknown, expired, or not meant for here.",
+    403: "The caller may not do that there.",
+    404: "There is no such thing, as far as the caller may know.",
+    422: "A parameter has another form.",
+    429: "Too many requests, or a quota is used up; `Retry-After` says for how long to wait.",
+    500: "Something went wrong here.",
+    503: "The Kubernetes API does not answer, or nobody works.",
+}
+
+
+def problems(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document what can go wrong, beside what always can."""
+    always = {401, 403, 429, 500, 503}
+    said = {status: {"description": _MEANINGS[status], "model": model} for status in sorted({*always, *statuses})}
+    return {**said, "default": {"description": "Anything else that goes wrong.", "model": model}}
+
+
+def operation_id(route: APIRoute) -> str:
+    """Name an operation by its method and path, which are its own even where one function serves several paths."""
+    method = next(iter(route.methods)).lower()
+    return "_".join([method, *(part.strip("{}") for part in route.path_format.split("/") if part)])
+
+
+async def found(asked: Awaitable[T], message: str) -> T:
+    """Wait for what is asked for; where there is none, say so in a dialect's own words.
+
+    Raises:
+        RefusedError: 404, with that message.
+    """
+    try:
+        return await asked
+    except ResultUnavailableError:
+        raise
+    except (NotFoundError, RefusedError) as error:
+        if isinstance(error, RefusedError) and error.problem.status != 404:
+            raise
+        raise refused(404, "NotFound", message) from error
+
+
+async def entries(session: Session) -> list[Entry[Job]]:
+    """Return the jobs of the namespace as they are in memory, the oldest first.
+
+    Raises:
+        RefusedError: 403.
+    """
+    await session.jobs.require("list")
+    return list(session.jobs.mirror.shelf.oldest_first(session.namespace))
