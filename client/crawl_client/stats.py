@@ -50,14 +50,6 @@ class QueueStats:
         return self.pending + self.processing + self.completed + self.failed + self.retry + self.delayed
 
     @classmethod
-    def of(cls, jobs: Iterable[Job]) -> "QueueStats":
-        """Count jobs that are at hand."""
-        counting = _Counting()
-        for job in jobs:
-            counting.take(job)
-        return counting.stats()
-
-    @classmethod
     def from_dict(cls, data: Mapping[str, int]) -> "QueueStats":
         """Make it from counts by the names of its members; what is unknown is left out."""
         return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})  # type: ignore[arg-type]
@@ -107,10 +99,32 @@ class Stats:
 
     async def queue(self, namespace: str | None = None, where: Filter = Filter()) -> QueueStats:  # noqa: B008 - frozen
         """Count the jobs of a namespace ("" for all), page by page."""
-        counting = _Counting()
+        phases, types, waiting, running = Counter[Phase](), Counter[JobType](), Counter[Priority](), Counter[Priority]()
+        unseen = 0.0
+        now = datetime.now(UTC)
         async for job in self._jobs.iterate(where, namespace):
-            counting.take(job)
-        return counting.stats()
+            phases[job.phase] += 1
+            types[job.type] += 1
+            if job.phase is Phase.PENDING:
+                waiting[job.priority] += 1
+                unseen = max(unseen, _unseen(job, now))
+            elif job.phase is Phase.PROCESSING:
+                running[job.priority] += 1
+        ended_badly = sum(number for phase, number in phases.items() if phase.terminal and phase not in GOOD)
+        return QueueStats(
+            pending=phases[Phase.PENDING],
+            processing=phases[Phase.PROCESSING],
+            completed=sum(phases[phase] for phase in GOOD),
+            failed=ended_badly,
+            retry=phases[Phase.RETRY],
+            delayed=phases[Phase.DELAYED] + phases[Phase.SUSPENDED],
+            dead_letter=phases[Phase.DEAD_LETTER],
+            by_phase=dict(phases),
+            by_type=dict(types),
+            waiting=dict(waiting),
+            running=dict(running),
+            oldest_unseen=unseen,
+        )
 
     async def workers(self, namespace: str | None = None) -> WorkerStats:
         """Count worker pods and what came of their work.
@@ -118,8 +132,7 @@ class Stats:
         Raises:
             UnavailableError: with status 503: jobs wait, and no operator is at work.
         """
-        queue = await self.queue(namespace)
-        return pool(queue, await self._workers.list(namespace))
+        return pool(await self.queue(namespace), await self._workers.list(namespace))
 
     async def health(self, namespace: str | None = None, *, operator_namespace: str = "crawl-operator") -> Health:
         """Look at everything between here and the jobs.
@@ -187,42 +200,6 @@ def pool(queue: QueueStats, workers: Iterable[Worker]) -> WorkerStats:
         total_jobs_failed=queue.failed,
         is_running=True,
     )
-
-
-class _Counting:
-    """Jobs, counted as they come."""
-
-    def __init__(self) -> None:
-        self._phases, self._types = Counter[Phase](), Counter[JobType]()
-        self._waiting, self._running = Counter[Priority](), Counter[Priority]()
-        self._unseen = 0.0
-        self._now = datetime.now(UTC)
-
-    def take(self, job: Job) -> None:
-        self._phases[job.phase] += 1
-        self._types[job.type] += 1
-        if job.phase is Phase.PENDING:
-            self._waiting[job.priority] += 1
-            self._unseen = max(self._unseen, _unseen(job, self._now))
-        elif job.phase is Phase.PROCESSING:
-            self._running[job.priority] += 1
-
-    def stats(self) -> QueueStats:
-        phases = self._phases
-        return QueueStats(
-            pending=phases[Phase.PENDING],
-            processing=phases[Phase.PROCESSING],
-            completed=sum(phases[phase] for phase in GOOD),
-            failed=sum(number for phase, number in phases.items() if phase.terminal and phase not in GOOD),
-            retry=phases[Phase.RETRY],
-            delayed=phases[Phase.DELAYED] + phases[Phase.SUSPENDED],
-            dead_letter=phases[Phase.DEAD_LETTER],
-            by_phase=dict(phases),
-            by_type=dict(self._types),
-            waiting=dict(self._waiting),
-            running=dict(self._running),
-            oldest_unseen=self._unseen,
-        )
 
 
 def _unseen(job: Job, now: datetime) -> float:

@@ -32,8 +32,6 @@ class Worker:
     restarts: int
     node: str
     created: datetime
-    heard: datetime
-    """When its node last had something to say of it."""
 
     @classmethod
     def from_dict(cls, pod: Mapping[str, Any]) -> "Worker":
@@ -50,7 +48,6 @@ class Worker:
             restarts=sum(each.get("restartCount", 0) for each in containers),
             node=pod.get("spec", {}).get("nodeName", ""),
             created=datetime.fromisoformat(metadata["creationTimestamp"]),
-            heard=max(map(datetime.fromisoformat, _told_at(pod))),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,14 +130,3 @@ class Workers:
             return worker
 
         return await for_each(chosen, delete, name=lambda worker: worker.name)
-
-
-def _told_at(pod: Mapping[str, Any]) -> list[str]:
-    """Return the times that stand in a pod; there is always one."""
-    status = pod.get("status", {})
-    times = [pod["metadata"]["creationTimestamp"], status.get("startTime")]
-    times += [each.get("lastTransitionTime") for each in status.get("conditions") or ()]
-    for container in status.get("containerStatuses") or ():
-        for state in (container.get("state") or {}).values():
-            times += [state.get("startedAt"), state.get("finishedAt")]
-    return [each for each in times if each]

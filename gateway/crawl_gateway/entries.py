@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic_core import to_json
-
 from crawl_api.enums import JobType, Phase, Priority
 from crawl_api.names import LABEL_JOB_ID, LABEL_SCHEDULE, LABEL_TASK_ID
 from crawl_client.models import ApiObject, Job, Schedule
@@ -42,8 +40,6 @@ class Entry(Generic[T]):
     priority: Priority = Priority.NORMAL
     schedule: str = ""
     """Of a job: the schedule that made it."""
-    size: int = 0
-    """Of a job: bytes of the whole object as JSON."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -73,7 +69,6 @@ def job_entry(raw: Mapping[str, Any]) -> Entry[Job]:
         type=job.type,
         priority=job.priority,
         schedule=job.labels.get(LABEL_SCHEDULE, ""),
-        size=len(to_json(raw)),
         labels=job.labels,
     )
 

@@ -8,10 +8,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from crawl_client.errors import NotFoundError, ResultUnavailableError
-from crawl_client.models import Job
-from crawl_gateway.entries import Entry
 from crawl_gateway.errors import RefusedError, refused
-from crawl_gateway.session import Session
 
 T = TypeVar("T")
 
@@ -62,13 +59,3 @@ async def found(asked: Awaitable[T], message: str) -> T:
         if isinstance(error, RefusedError) and error.problem.status != 404:
             raise
         raise refused(404, "NotFound", message) from error
-
-
-async def entries(session: Session) -> list[Entry[Job]]:
-    """Return the jobs of the namespace as they are in memory, the oldest first.
-
-    Raises:
-        RefusedError: 403.
-    """
-    await session.jobs.require("list")
-    return list(session.jobs.mirror.shelf.oldest_first(session.namespace))

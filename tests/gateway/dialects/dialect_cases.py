@@ -4,6 +4,7 @@ from typing import Any
 
 from crawl_api.enums import Phase
 from crawl_client.models import Job, Schedule
+from crawl_gateway.entries import Entry, job_entry
 
 UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 SINGLE: dict[str, Any] = {"type": "Single", "single": {"url": "https://example.org/"}}
@@ -21,6 +22,12 @@ def job(phase: Phase | None = None, *, spec: dict[str, Any] | None = None, **mor
             "status": status,
         }
     )
+
+
+def entry_of(made: Job) -> Entry[Job]:
+    """Put a job into memory."""
+    metadata = {"resourceVersion": "1", **made.raw["metadata"]}
+    return job_entry({**made.raw, "metadata": metadata})
 
 
 def schedule(spec: dict[str, Any] | None = None, **status: Any) -> Schedule:

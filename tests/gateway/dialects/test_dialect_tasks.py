@@ -5,21 +5,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from dialect_cases import job
+from dialect_cases import UID, entry_of, job
 from pydantic import ValidationError as Malformed
 
 from crawl_api.enums import Phase
-from crawl_client import ValidationError, Worker
+from crawl_client import ValidationError
 from crawl_client.models import Job
 from crawl_gateway.dialects.tasks import translate
 from crawl_gateway.dialects.tasks.catalogue import Catalogue, TaskType
 from crawl_gateway.dialects.tasks.models import TaskCreate
 from crawl_gateway.errors import Problem
+from crawl_gateway.statistics import WorkerUse, count
 
 HEADLINES = TaskType("headlines", "Take headlines", {"properties": {"top_n": {"type": "integer", "default": 10}}})
 CATALOGUE = Catalogue({**Catalogue.load(None).types, "headlines": HEADLINES})
-EARLY, LATE = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (10, 11))
-POD = Worker("a-1", "n", "a", 1, "Running", True, 0, "node", EARLY, EARLY)  # noqa: FBT003 - ready
+SEEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
 def spec_of(request: dict[str, Any]) -> dict[str, Any]:
@@ -116,33 +116,25 @@ def test_what_has_ended_or_is_cancelled_cannot_be_cancelled(found: Job, *, can: 
 
 
 @pytest.mark.parametrize(
-    ("pod", "found", "told"),
-    [
-        ({}, job(Phase.PROCESSING, workerId="a-1", updatedAt=LATE.isoformat()), (LATE, 0, 0, 17)),
-        ({}, job(Phase.PENDING), (EARLY, 0, 0, None)),
-        ({}, None, (EARLY, 0, 0, None)),
-        ({"phase": "Succeeded"}, job(Phase.COMPLETED, workerId="a-1"), (EARLY, 1, 0, None)),
-        ({"phase": "Succeeded"}, job(Phase.FAILED, workerId="a-1"), (EARLY, 0, 1, None)),
-        ({"phase": "Failed"}, job(Phase.PROCESSING, workerId="a-2"), (EARLY, 0, 1, None)),
-        ({"phase": "Failed"}, None, (EARLY, 0, 1, None)),
-    ],
+    ("current", "number"), [(job(Phase.PROCESSING), 17), (job(Phase.PROCESSING, uid="other"), None), (None, None)]
 )
-def test_a_worker_is_told(pod: dict[str, Any], found: Job | None, told: tuple[object, ...]) -> None:
-    (worker,) = translate.workers([dataclasses.replace(POD, **pod)], lambda _: found, lambda _: 17)
-    assert worker.worker_id == "a-1"
-    told_of = (worker.last_heartbeat, worker.tasks_processed, worker.tasks_failed, worker.current_task_id)
-    assert told_of == told
-
-
-def test_the_worker_that_was_heard_last_comes_first() -> None:
-    pods = [dataclasses.replace(POD, name=name, heard=heard) for name, heard in (("a", EARLY), ("b", LATE))]
-    assert [worker.worker_id for worker in translate.workers(pods, lambda _: None, lambda _: None)] == ["b", "a"]
+def test_a_worker_is_told(current: Job | None, number: int | None) -> None:
+    told = translate.worker(WorkerUse("a-1", SEEN, 25, 2, current), {UID: 17}).model_dump(mode="json")
+    assert told == {
+        "worker_id": "a-1",
+        "last_heartbeat": "2026-03-01T10:00:00Z",
+        "tasks_processed": 25,
+        "tasks_failed": 2,
+        "current_task_id": number,
+    }
 
 
 def test_every_status_is_counted_though_there_be_none() -> None:
-    told = translate.statistics([Phase.PENDING, Phase.RETRY, Phase.DEAD_LETTER], 3, 131_596_288).model_dump()
-    assert told == {
-        "status_counts": {"queued": 2, "claimed": 0, "completed": 0, "failed": 1, "cancelled": 0},
+    jobs = [job(phase, name=f"a-{phase}") for phase in (Phase.PENDING, Phase.RETRY, Phase.DEAD_LETTER)]
+    jobs += [job(Phase.PROCESSING, workerId=f"w-{n}", name=f"b-{n}") for n in range(3)]
+    counted = dataclasses.replace(count(entry_of(each) for each in jobs), bytes=131_596_288)
+    assert translate.statistics(counted).model_dump() == {
+        "status_counts": {"queued": 2, "claimed": 3, "completed": 0, "failed": 1, "cancelled": 0},
         "active_workers": 3,
         "db_size_mb": 125.5,
     }

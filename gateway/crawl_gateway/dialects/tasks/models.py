@@ -46,9 +46,9 @@ class WorkerStatusResponse(Wire):
     worker_id: str
     last_heartbeat: Time
     tasks_processed: int
-    """Ended well."""
+    """Those that have ended."""
     tasks_failed: int
-    """Ended otherwise."""
+    """Those of them that ended without success."""
     current_task_id: int | None = None
 
 

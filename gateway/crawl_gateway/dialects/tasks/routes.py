@@ -5,11 +5,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from crawl_client.bulk import for_each
 from crawl_client.errors import ConflictError
 from crawl_client.models import Job
-from crawl_client.workers import Worker
-from crawl_gateway.dialects.routing import Key, entries, found, operation_id, problems
+from crawl_gateway.dialects.routing import Key, found, operation_id, problems
 from crawl_gateway.dialects.tasks import translate
 from crawl_gateway.dialects.tasks.models import (
     BadTask,
@@ -30,6 +28,8 @@ from crawl_gateway.session import Session, SessionOf
 
 _CANCEL_SECONDS: Final = 2.0
 """For how long the end of a task that was cancelled is waited for: most are over at once."""
+
+_MOST_WORKERS: Final = 1000
 
 _router: Final = APIRouter(generate_unique_id_function=operation_id)
 Id = Annotated[int, Path(ge=0, description="The task's number.")]
@@ -103,16 +103,11 @@ async def _ended(session: Session, job: Job) -> None:
 
 @_router.get("/workers", tags=["tasks"], summary="List workers", responses=problems(TaskError))
 async def list_workers(session: SessionOf) -> list[WorkerStatusResponse]:
-    """List workers, the newest heartbeat first; each works for one attempt of one task, until its pod is gone."""
-    jobs = {entry.key: entry.object for entry in await entries(session)}
-    pods = await session.core.workers.list(session.namespace)
-
-    def job_of(pod: Worker) -> Job | None:
-        return jobs.get((pod.namespace, pod.job))
-
-    busy = [job for pod in pods if pod.alive and (job := job_of(pod)) is not None]
-    numbers = {job.uid: number_of(job) for job in (await for_each(busy, session.jobs.number)).done}
-    return translate.workers(pods, job_of, lambda job: numbers.get(job.uid))
+    """List workers, the newest heartbeat first. Each works for one attempt of one task."""
+    used = (await session.jobs.statistics()).workers[:_MOST_WORKERS]
+    busy = [use.current for use in used if use.current is not None]
+    numbers = {job.uid: number_of(job) for job in await session.jobs.numbered(busy)}
+    return [translate.worker(use, numbers) for use in used]
 
 
 @_router.get("/schemas", tags=["tasks"], summary="List task types", responses=problems(TaskError))
@@ -132,11 +127,7 @@ async def read_schema(task_type: str, session: SessionOf) -> ParameterSchema:
 @_router.get("/statistics", tags=["tasks"], summary="Count tasks", responses=problems(TaskError))
 async def statistics(session: SessionOf) -> TaskStatistics:
     """Count tasks by status, and workers."""
-    found_entries = await entries(session)
-    alive = sum(worker.alive for worker in await session.core.workers.list(session.namespace))
-    return translate.statistics(
-        (entry.phase for entry in found_entries), alive, sum(entry.size for entry in found_entries)
-    )
+    return translate.statistics(await session.jobs.statistics())
 
 
 FACE: Final = Face(

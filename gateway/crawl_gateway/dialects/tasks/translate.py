@@ -1,18 +1,18 @@
 """Jobs and workers ↔ what `/tasks` and its neighbours say of them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from crawl_api.enums import Phase
 from crawl_api.names import ANNOTATION_CANCEL
-from crawl_client.models import GOOD, Job
+from crawl_client.models import Job
 from crawl_client.requested import NewJob, Options
-from crawl_client.workers import Worker
 from crawl_gateway.dialects.tasks.catalogue import Catalogue
 from crawl_gateway.dialects.tasks.models import TaskCreate, TaskResponse, TaskStatistics, WorkerStatusResponse
 from crawl_gateway.dialects.words import made, type_name
 from crawl_gateway.errors import Problem
+from crawl_gateway.statistics import Statistics, WorkerUse
 
 STATES: Final[Mapping[Phase, str]] = {
     Phase.PENDING: "queued",
@@ -60,36 +60,26 @@ def cancellable(job: Job) -> bool:
     return not job.phase.terminal and not asked
 
 
-def workers(
-    pods: Iterable[Worker], job_of: Callable[[Worker], Job | None], number_of: Callable[[Job], int | None]
-) -> list[WorkerStatusResponse]:
-    """Answer who works, the newest heartbeat first."""
-    found = [_worker(pod, job_of(pod), number_of) for pod in pods]
-    return sorted(found, key=lambda worker: (worker.last_heartbeat, worker.worker_id), reverse=True)
-
-
-def _worker(pod: Worker, job: Job | None, number_of: Callable[[Job], int | None]) -> WorkerStatusResponse:
-    """Answer a worker pod, which works for one attempt of one job and is kept for a while after that."""
-    mine = job is not None and job.worker == pod.name
-    well = mine and job is not None and job.phase in GOOD
-    ended = not pod.alive or (mine and job is not None and job.phase.terminal)
-    busy = mine and not ended
+def worker(use: WorkerUse, numbers: Mapping[str, int]) -> WorkerStatusResponse:
+    """Answer what a worker has done and does; `numbers` has those of tasks under way, by their UIDs."""
     return WorkerStatusResponse(
-        worker_id=pod.name,
-        last_heartbeat=max(pod.heard, job.updated) if busy and job is not None else pod.heard,
-        tasks_processed=int(ended and well),
-        tasks_failed=int(ended and not well),
-        current_task_id=number_of(job) if busy and job is not None else None,
+        worker_id=use.worker_id,
+        last_heartbeat=use.last_seen,
+        tasks_processed=use.processed,
+        tasks_failed=use.failed,
+        current_task_id=numbers.get(use.current.uid) if use.current is not None else None,
     )
 
 
-def statistics(phases: Iterable[Phase], active_workers: int, stored_bytes: int) -> TaskStatistics:
+def statistics(found: Statistics) -> TaskStatistics:
     """Answer the numbers of the tasks that there are."""
-    counts = Counter(STATES[phase] for phase in phases)
+    counts = Counter[str]()
+    for phase, number in found.queue.by_phase.items():
+        counts[STATES[phase]] += number
     return TaskStatistics(
         status_counts={state: counts[state] for state in dict.fromkeys(STATES.values())},
-        active_workers=active_workers,
-        db_size_mb=round(stored_bytes / _MIB, 3),
+        active_workers=found.active_workers,
+        db_size_mb=round(found.bytes / _MIB, 3),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 from crawl_api.enums import Phase, Priority
 from crawl_client.answers import Page
 from crawl_client.errors import AppError
-from crawl_client.measures import Measures
 from crawl_client.models import Job, Schedule
 from crawl_client.results import Result
 from crawl_client.stats import QueueStats, WorkerStats
@@ -23,9 +22,9 @@ from crawl_gateway.dialects.workers.models import (
     QueueStatsResponse,
     ScheduledJobResponse,
     SubmitJobResponse,
-    TypeMetrics,
     WorkerPoolStatsResponse,
 )
+from crawl_gateway.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -162,34 +161,23 @@ def pool(stats: WorkerStats) -> WorkerPoolStatsResponse:
     return WorkerPoolStatsResponse.model_validate(stats, from_attributes=True)
 
 
-def metrics(measured: Measures, stats: QueueStats, now: datetime) -> MetricsResponse:
+def metrics(found: Statistics) -> MetricsResponse:
     """Answer the numbers of the jobs that there are."""
-    every = measured.all
+    took = found.processing_ms
     return MetricsResponse(
-        jobs_submitted=every.submitted,
-        jobs_completed=every.completed,
-        jobs_failed=every.failed,
-        jobs_retried=every.retried,
-        jobs_dead_letter=every.dead_letter,
-        avg_processing_time_ms=every.average_ms,
-        p50_processing_time_ms=measured.percentile(50),
-        p95_processing_time_ms=measured.percentile(95),
-        p99_processing_time_ms=measured.percentile(99),
-        success_rate=every.success_rate,
-        jobs_by_type={TYPES[job_type]: tally.submitted for job_type, tally in measured.by_type.items()},
-        queue_sizes=_sizes(stats),
-        by_type={
-            TYPES[job_type]: TypeMetrics(
-                submitted=tally.submitted,
-                completed=tally.completed,
-                failed=tally.failed,
-                retried=tally.retried,
-                dead_letter=tally.dead_letter,
-                avg_processing_time_ms=tally.average_ms,
-            )
-            for job_type, tally in measured.by_type.items()
-        },
-        timestamp=now,
+        jobs_submitted=found.queue.total,
+        jobs_completed=found.queue.completed,
+        jobs_failed=found.queue.failed,
+        jobs_retried=found.retries,
+        jobs_dead_letter=found.queue.dead_letter,
+        avg_processing_time_ms=round(took.get("average", 0), 1),
+        p50_processing_time_ms=took.get("p50", 0),
+        p95_processing_time_ms=took.get("p95", 0),
+        p99_processing_time_ms=took.get("p99", 0),
+        success_rate=round(found.success_rate, 2),
+        jobs_by_type={TYPES[job_type]: number for job_type, number in found.queue.by_type.items()},
+        queue_sizes=_sizes(found.queue),
+        timestamp=found.at,
     )
 
 

@@ -252,17 +252,6 @@ class ScheduledJobResponse(Wire):
     execution_count: int
 
 
-class TypeMetrics(Wire):
-    """Jobs of one type."""
-
-    submitted: int
-    completed: int
-    failed: int
-    retried: int
-    dead_letter: int
-    avg_processing_time_ms: float
-
-
 class MetricsResponse(Wire):
     """Numbers of the jobs that there are; percentiles over the last 1,000 that have ended, exact."""
 
@@ -274,14 +263,13 @@ class MetricsResponse(Wire):
     """Attempts that were, or will be, repeated."""
     jobs_dead_letter: int
     avg_processing_time_ms: float
-    p50_processing_time_ms: int
-    p95_processing_time_ms: int
-    p99_processing_time_ms: int
+    p50_processing_time_ms: float
+    p95_processing_time_ms: float
+    p99_processing_time_ms: float
     success_rate: float
     """Completed of submitted, in percent."""
     jobs_by_type: dict[str, int]
     queue_sizes: dict[str, int]
-    by_type: dict[str, TypeMetrics]
     timestamp: Time
 
 

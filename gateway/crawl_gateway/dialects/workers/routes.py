@@ -10,10 +10,9 @@ from starlette.responses import Response
 from crawl_client import dialects
 from crawl_client.answers import Page
 from crawl_client.errors import UnavailableError
-from crawl_client.measures import measured
 from crawl_client.results import result_of
-from crawl_client.stats import QueueStats, pool
-from crawl_gateway.dialects.routing import Key, entries, found, operation_id, problems
+from crawl_client.stats import pool
+from crawl_gateway.dialects.routing import Key, found, operation_id, problems
 from crawl_gateway.dialects.words import phases_of, within
 from crawl_gateway.dialects.workers import answers
 from crawl_gateway.dialects.workers.answers import CLIENT, SERVER, Words
@@ -97,14 +96,14 @@ async def result(job_id: Id, session: SessionOf) -> JobResultResponse:
 @_routes.get("/queue/stats", summary="Count jobs by state", responses=problems(WorkersError))
 async def queue(session: SessionOf) -> QueueStatsResponse:
     """Count jobs by where they stand."""
-    return answers.queue(QueueStats.of(entry.object for entry in await entries(session)))
+    return answers.queue((await session.jobs.statistics()).queue)
 
 
 @_routes.get("/stats/workers", summary="Count workers", responses=problems(WorkersError))
 @_routes.get("/stats", summary="Count workers", responses=problems(WorkersError))
 async def workers(session: SessionOf) -> WorkerPoolStatsResponse:
     """Count workers and what came of their work; 503 while jobs wait and nobody is there who starts workers."""
-    stats = QueueStats.of(entry.object for entry in await entries(session))
+    stats = (await session.jobs.statistics()).queue
     pods = await session.core.workers.list(session.namespace)
     try:
         return answers.pool(pool(stats, pods))
@@ -115,8 +114,7 @@ async def workers(session: SessionOf) -> WorkerPoolStatsResponse:
 @_routes.get("/metrics", summary="Measure jobs", responses=problems(WorkersError))
 async def metrics(session: SessionOf) -> MetricsResponse:
     """Count and time the jobs that there are; percentiles are exact, over the last 1,000 that have ended."""
-    jobs = [entry.object for entry in await entries(session)]
-    return answers.metrics(measured(jobs), QueueStats.of(jobs), datetime.now(UTC))
+    return answers.metrics(await session.jobs.statistics())
 
 
 @_routes.post("/schedule", summary="Create a schedule", responses=problems(WorkersError, 400))
