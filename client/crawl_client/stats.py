@@ -55,6 +55,47 @@ class QueueStats:
         return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})  # type: ignore[arg-type]
 
 
+class Tally:
+    """Counts jobs one by one, so that none need be kept."""
+
+    def __init__(self) -> None:
+        self._now = datetime.now(UTC)
+        self._phases: Counter[Phase] = Counter()
+        self._types: Counter[JobType] = Counter()
+        self._waiting: Counter[Priority] = Counter()
+        self._running: Counter[Priority] = Counter()
+        self._unseen = 0.0
+
+    def add(self, job: Job) -> None:
+        """Count a job."""
+        phase = job.phase
+        self._phases[phase] += 1
+        self._types[job.type] += 1
+        if phase is Phase.PENDING:
+            self._waiting[job.priority] += 1
+            self._unseen = max(self._unseen, _unseen(job, self._now))
+        elif phase is Phase.PROCESSING:
+            self._running[job.priority] += 1
+
+    def stats(self) -> QueueStats:
+        """Return what was counted."""
+        phases = self._phases
+        return QueueStats(
+            pending=phases[Phase.PENDING],
+            processing=phases[Phase.PROCESSING],
+            completed=sum(phases[phase] for phase in GOOD),
+            failed=sum(number for phase, number in phases.items() if phase.terminal and phase not in GOOD),
+            retry=phases[Phase.RETRY],
+            delayed=phases[Phase.DELAYED] + phases[Phase.SUSPENDED],
+            dead_letter=phases[Phase.DEAD_LETTER],
+            by_phase=dict(phases),
+            by_type=dict(self._types),
+            waiting=dict(self._waiting),
+            running=dict(self._running),
+            oldest_unseen=self._unseen,
+        )
+
+
 @dataclass(frozen=True)
 class WorkerStats:
     """Worker pods and what came of their work."""
@@ -99,32 +140,10 @@ class Stats:
 
     async def queue(self, namespace: str | None = None, where: Filter = Filter()) -> QueueStats:  # noqa: B008 - frozen
         """Count the jobs of a namespace ("" for all), page by page."""
-        phases, types, waiting, running = Counter[Phase](), Counter[JobType](), Counter[Priority](), Counter[Priority]()
-        unseen = 0.0
-        now = datetime.now(UTC)
+        tally = Tally()
         async for job in self._jobs.iterate(where, namespace):
-            phases[job.phase] += 1
-            types[job.type] += 1
-            if job.phase is Phase.PENDING:
-                waiting[job.priority] += 1
-                unseen = max(unseen, _unseen(job, now))
-            elif job.phase is Phase.PROCESSING:
-                running[job.priority] += 1
-        ended_badly = sum(number for phase, number in phases.items() if phase.terminal and phase not in GOOD)
-        return QueueStats(
-            pending=phases[Phase.PENDING],
-            processing=phases[Phase.PROCESSING],
-            completed=sum(phases[phase] for phase in GOOD),
-            failed=ended_badly,
-            retry=phases[Phase.RETRY],
-            delayed=phases[Phase.DELAYED] + phases[Phase.SUSPENDED],
-            dead_letter=phases[Phase.DEAD_LETTER],
-            by_phase=dict(phases),
-            by_type=dict(types),
-            waiting=dict(waiting),
-            running=dict(running),
-            oldest_unseen=unseen,
-        )
+            tally.add(job)
+        return tally.stats()
 
     async def workers(self, namespace: str | None = None) -> WorkerStats:
         """Count worker pods and what came of their work.

@@ -26,9 +26,10 @@ class Server(uvicorn.Server):
         self._core = core
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end."""
+        """Begin to end; a second signal is not waited with."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
         self._core.stopping.set()
-        super().handle_exit(sig, frame)
 
 
 def main() -> int:
@@ -60,8 +61,6 @@ def main() -> int:
     server = Server(config, core)
     try:
         asyncio.run(server.serve())
-    except KeyboardInterrupt:  # raised again by the server, after it has ended in order
-        pass
     except NoClusterError as error:
         _log.critical("cannot go on: %s", error)
         return 1
@@ -71,7 +70,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m crawl_gateway",
-        description="REST gateway: CrawlJobs and ScheduledCrawlJobs over HTTP, with the identities and rights of Kubernetes.",
+        description="REST gateway: CrawlJobs and ScheduledCrawlJobs over HTTP, with Kubernetes identities and rights.",
         epilog="Credentials: the pod's service account, else KUBECONFIG or ~/.kube/config. Every setting can be "
         f"overridden by a variable, lists and maps as JSON: defaultNamespace is {ENV_PREFIX}DEFAULT_NAMESPACE.",
     )

@@ -18,9 +18,11 @@ from crawl_gateway.jobs import JobDesk
 from crawl_gateway.limits import Limiter
 from crawl_gateway.metrics import Metrics
 from crawl_gateway.mirrors import Mirrors, run_all
+from crawl_gateway.places import Places
 from crawl_gateway.rights import Rights
 from crawl_gateway.schedules import ScheduleDesk
 from crawl_gateway.settings import Settings
+from crawl_gateway.statistics import Counts
 
 
 class Core:
@@ -45,8 +47,10 @@ class Core:
         kept = (settings.namespaces, settings.remembered_changes)
         self.jobs = Mirrors(self.transport, self.client_jobs.objects, PLURAL, job_entry, *kept)
         self.schedules = Mirrors(self.transport, self.client_schedules.objects, SCHEDULE_PLURAL, schedule_entry, *kept)
+        self._counts = Counts()
         self.metrics = Metrics()
         self.metrics.watch(self.jobs, self.schedules)
+        self.streams = Places(settings.streams_per_caller)
         self.stopping = asyncio.Event()
         """Set when the process has been told to end: streams do."""
 
@@ -54,12 +58,21 @@ class Core:
     async def running(self) -> AsyncIterator[None]:
         """Connect, and keep what is in memory up to date meanwhile."""
         async with self.transport:
-            keeping = asyncio.create_task(run_all(self.jobs, self.schedules))
+            keeping = [
+                asyncio.create_task(run_all(self.jobs, self.schedules)),
+                asyncio.create_task(self._end_streams()),
+            ]
             try:
                 yield
             finally:
-                keeping.cancel()
-                await asyncio.gather(keeping, return_exceptions=True)
+                for task in keeping:
+                    task.cancel()
+                await asyncio.gather(*keeping, return_exceptions=True)
+
+    async def _end_streams(self) -> None:
+        await self.stopping.wait()
+        self.jobs.wake()
+        self.schedules.wake()
 
     def job_desk(self, caller: Caller, namespace: str) -> JobDesk:
         """Return what a caller does to the jobs of a namespace.
@@ -75,6 +88,7 @@ class Core:
             objects=self.client_jobs.objects,
             mirror=self.jobs.of(namespace),
             jobs=self.client_jobs,
+            counts=self._counts,
         )
 
     def schedule_desk(self, caller: Caller, namespace: str) -> ScheduleDesk:

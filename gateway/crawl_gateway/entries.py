@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
+from pydantic_core import to_json
+
 from crawl_api.enums import JobType, Phase, Priority
 from crawl_api.names import LABEL_JOB_ID, LABEL_SCHEDULE, LABEL_TASK_ID
 from crawl_client.models import ApiObject, Job, Schedule
@@ -41,6 +43,8 @@ class Entry(Generic[T]):
     schedule: str = ""
     """Of a job: the schedule that made it."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    size: int = 0
+    """Bytes of the whole object as JSON."""
 
     @property
     def aliases(self) -> list[tuple[str, str, str]]:
@@ -70,6 +74,7 @@ def job_entry(raw: Mapping[str, Any]) -> Entry[Job]:
         priority=job.priority,
         schedule=job.labels.get(LABEL_SCHEDULE, ""),
         labels=job.labels,
+        size=len(to_json(raw)),
     )
 
 

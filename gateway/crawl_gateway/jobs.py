@@ -15,6 +15,7 @@ from crawl_gateway import idempotency, numbers
 from crawl_gateway.desk import Desk
 from crawl_gateway.errors import bad_request, refused
 from crawl_gateway.selection import Listed, Paging, Selection, page_of
+from crawl_gateway.statistics import Counts, Statistics
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class JobDesk(Desk[Job]):
     """Jobs: submit, find, change, end. Every id is one of `crawl_gateway.ids`."""
 
     jobs: Jobs
+    counts: Counts
 
     async def submit(self, new: NewJob, *, key: str = "", named: bool = False, dry_run: bool = False) -> Job:
         """Create a job.
@@ -64,6 +66,11 @@ class JobDesk(Desk[Job]):
         """
         await self.require("list")
         return page_of(self.mirror.shelf.oldest_first(self.namespace), selection, paging, self.mirror.version)
+
+    async def statistics(self) -> Statistics:
+        """Count the jobs, from memory; not more than a second old."""
+        await self.require("list")
+        return self.counts.of(self.mirror.shelf, self.namespace)
 
     async def cancel(self, text: str) -> Job:
         """End a job for good.

@@ -7,7 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Generic, TypeVar
+
+from pydantic_core import to_json
 
 from crawl_client.collection import Collection
 from crawl_client.errors import APIError
@@ -27,7 +30,7 @@ _UNREAD: Final = 1000
 """Changes that a reader may be behind before its stream is ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Change(Generic[T]):
     """Something that happened to an object."""
 
@@ -37,17 +40,22 @@ class Change(Generic[T]):
     """ADDED, MODIFIED or DELETED."""
     entry: Entry[T]
 
+    @cached_property
+    def json(self) -> bytes:
+        """The object, written once for all streams."""
+        return to_json(self.entry.object.raw)
+
 
 class Reader(Generic[T]):
     """A stream's place: changes that it has not read yet, a bounded number of them."""
 
     def __init__(self) -> None:
-        self._unread: asyncio.Queue[Change[T]] = asyncio.Queue(_UNREAD)
+        self._unread: asyncio.Queue[Change[T] | None] = asyncio.Queue(_UNREAD)
         self.lost = False
         """Whether it was too slow: changes were missed."""
 
-    def tell(self, change: Change[T]) -> None:
-        """Hand a change over, without waiting."""
+    def tell(self, change: Change[T] | None) -> None:
+        """Hand a change over, without waiting; None wakes whoever waits."""
         try:
             self._unread.put_nowait(change)
         except asyncio.QueueFull:
@@ -138,6 +146,11 @@ class Mirror(Generic[T]):
             yield reader
         finally:
             self._readers.discard(reader)
+
+    def wake(self) -> None:
+        """Let all streams look around."""
+        for reader in self._readers:
+            reader.tell(None)
 
     def changes(self, since: int) -> list[Change[T]]:
         """Return the changes after a version, as far as they are remembered."""

@@ -69,6 +69,11 @@ class Mirrors(Generic[T]):
             raise refused(503, "ServiceUnavailable", "the jobs have not been listed yet", retry_after=1)
         return mirror
 
+    def wake(self) -> None:
+        """Let all streams look around."""
+        for each in self._by_scope.values():
+            each.wake()
+
     def runs(self) -> list[Any]:
         """Return what keeps them up to date, as coroutines to be run for ever."""
         return [each.run() for each in self._by_scope.values()]

@@ -136,11 +136,13 @@ def _read(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        content = yaml.safe_load(file.read_text()) or {}
+        content = yaml.safe_load(file.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{file}: not YAML: {error}") from None
+    if content is None:
+        return {}
     if not isinstance(content, dict):
         raise ConfigurationError(f"{file}: must hold settings by name, not a {type(content).__name__}")
     return {str(key): value for key, value in content.items()}

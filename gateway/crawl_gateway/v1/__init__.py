@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 
 from crawl_gateway.faces import Face
-from crawl_gateway.v1 import jobs, models
+from crawl_gateway.v1 import deadletters, events, exports, graphs, jobs, models, results, schedules, statistics
 
 _router = APIRouter(prefix="/v1")
-for _part in (jobs.router,):
-    _router.include_router(_part)
+for _part in (jobs, schedules, deadletters, graphs, results, exports, statistics, events):
+    _router.include_router(_part.router)
 
 FACE = Face(name="v1", router=_router, prefixes=("/v1",), models=models.ALL)

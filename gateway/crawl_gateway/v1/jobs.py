@@ -2,64 +2,23 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from crawl_client.errors import ValidationError
 from crawl_gateway.errors import bad_request
 from crawl_gateway.faces import Json, gives, takes
-from crawl_gateway.selection import SORTS, Paging, Selection
 from crawl_gateway.session import SessionOf
 from crawl_gateway.v1.bodies import job_of, listed, members, problems, sent, whole
 from crawl_gateway.v1.many import outcome
 from crawl_gateway.v1.models import EXAMPLE_JOB, Changes, CrawlJob, CrawlJobList, Jobs, NewCrawlJob, Outcome, Reason
+from crawl_gateway.v1.pages import page
+from crawl_gateway.v1.parameters import Id, Key, PagingOf, SelectionOf
 
 router: Final = APIRouter(tags=["jobs"])
 
-Id = Annotated[
-    str,
-    Path(
-        min_length=1,
-        max_length=253,
-        description="Its name, its UID, `job_` and its UID without hyphens, its integer id, or its display name.",
-    ),
-]
-Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        description="The same request with the same key is answered with the same job, however often it comes.",
-    ),
-]
 _JOB: Final[dict[int | str, dict[str, Any]]] = {200: gives("The job as it is now.", CrawlJob)}
-
-
-def selection(  # noqa: PLR0913, PLR0917 - what a list may be asked
-    phase: Annotated[str, Query(description="Phases in any dialect's words, by commas: `failed`, `queued`.")] = "",
-    type: Annotated[str, Query(description="Job types, by commas.")] = "",  # noqa: A002 - the word on the wire
-    priority: Annotated[str, Query(description="Priorities, by commas; words, or 1 to 10.")] = "",
-    schedule: Annotated[str, Query(description="Runs of this schedule.")] = "",
-    labels: Annotated[str, Query(description="Labels that all must have: `team=docs,stage=test`.")] = "",
-    search: Annotated[str, Query(description="Text in the name, the display name or a URL.", max_length=500)] = "",
-) -> Selection:
-    """Read which jobs are meant."""
-    return Selection.of(phase=phase, type=type, priority=priority, schedule=schedule, labels=labels, search=search)
-
-
-SelectionOf = Annotated[Selection, Depends(selection)]
-
-
-def paging(
-    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-    cursor: Annotated[str, Query(max_length=1000, description="From the page before; instead of `offset`.")] = "",
-    sort: Annotated[
-        str, Query(description=f"One of {', '.join(SORTS)}; with a hyphen before it the other way round.")
-    ] = "-created",
-) -> Paging:
-    """Read which part of a list is meant, in what order."""
-    return Paging(limit, offset, cursor, sort.removeprefix("-"), descending=sort.startswith("-"))
 
 
 @router.post(
@@ -107,17 +66,9 @@ async def create_many(request: Request, session: SessionOf, key: Key = "") -> Re
     summary="List jobs",
     responses={200: gives("A page.", CrawlJobList), **problems(400, 404, 422)},
 )
-async def list_jobs(session: SessionOf, which: SelectionOf, part: Annotated[Paging, Depends(paging)]) -> Response:
+async def list_jobs(session: SessionOf, which: SelectionOf, part: PagingOf) -> Response:
     """List jobs, the newest first, from memory; `namespace=*` lists those of all namespaces."""
-    page = await session.jobs.list(which, part)
-    return Json(
-        {
-            "items": [job.raw for job in page.items],
-            "total": page.total,
-            "cursor": page.cursor,
-            "resourceVersion": str(page.version),
-        }
-    )
+    return Json(page(await session.jobs.list(which, part)))
 
 
 @router.get("/jobs/{id}", operation_id="getJob", summary="Read a job", responses={**_JOB, **problems(400, 404)})

@@ -1,12 +1,13 @@
 """Bodies of requests and answers of `/v1`, for the OpenAPI document."""
 
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from crawl_api.crawljob import CrawlJobSpec
-from crawl_api.enums import Phase
+from crawl_api.crawljob import CrawlJobSpec, DependencyCondition
+from crawl_api.enums import Phase, Priority
 from crawl_api.names import API_VERSION, KIND, SCHEDULE_KIND
 from crawl_api.schedule import ScheduledCrawlJobSpec, ScheduledCrawlJobStatus
 from crawl_api.status import CrawlJobStatus
@@ -153,6 +154,78 @@ class Changes(Model):
     spec: dict[str, Any]
 
 
+class NextRuns(Model):
+    """When a schedule is due."""
+
+    items: list[datetime]
+
+
+class Triggered(Model):
+    """A run that was asked for."""
+
+    trigger: str
+    """What the run will carry in its annotation `crawl-operator.io/trigger`."""
+
+
+class Ids(Model):
+    """Jobs, by any of their ids."""
+
+    ids: Annotated[list[str], Field(min_length=1)]
+
+
+class Edge(Model):
+    """One job waits for another."""
+
+    job: str
+    after: str
+    condition: DependencyCondition = DependencyCondition.COMPLETE
+
+
+class JobGraph(Model):
+    """Jobs that wait for each other; each has a name."""
+
+    items: Annotated[list[NewCrawlJob], Field(min_length=1)]
+    edges: list[Edge] = []
+
+
+class Result(Model):
+    """What the last attempt of a job came to."""
+
+    job: str
+    success: bool
+    items: int
+    """Records."""
+    bytes: int
+    sha256: str
+    data: Any
+    """The records themselves, where they are few."""
+    error: str
+    processing_time_ms: int | None
+    worker_id: str
+    completed_at: datetime | None
+    url: str
+    """Where the file lies."""
+
+
+class Statistics(Model):
+    """Numbers about the jobs that there are."""
+
+    timestamp: datetime
+    jobs: dict[str, Any]
+    """total, byPhase, byType, retried, deadLetter, successRate (percent)."""
+    queues: dict[Priority, dict[str, int]]
+    """waiting and running of each priority."""
+    workers: dict[str, Any]
+    """active, and items: the workers, the last seen first."""
+    processing_ms: dict[str, float]
+    """average, p50, p95, p99 of the latest finished jobs, and of how many that is (sample)."""
+    finished: dict[str, int]
+    """Jobs that ended in the last minute, hour, day."""
+    stored_bytes: int
+    oldest_unseen_seconds: float
+    """For how long a job has waited for any operator to look at it."""
+
+
 ALL: Final[tuple[type[BaseModel], ...]] = (
     NewCrawlJob,
     NewScheduledCrawlJob,
@@ -165,9 +238,24 @@ ALL: Final[tuple[type[BaseModel], ...]] = (
     Outcome,
     Changes,
     Reason,
+    NextRuns,
+    Triggered,
+    Ids,
+    JobGraph,
+    Result,
+    Statistics,
 )
 
 EXAMPLE_JOB: Final = {
     "metadata": {"name": "front-page"},
     "spec": {"type": "Single", "single": {"url": "https://example.org/"}, "priority": "High"},
+}
+
+EXAMPLE_SCHEDULE: Final = {
+    "metadata": {"name": "every-night"},
+    "spec": {"schedule": "0 2 * * *", "timeZone": "Europe/Berlin", "jobTemplate": {"spec": EXAMPLE_JOB["spec"]}},
+}
+EXAMPLE_GRAPH: Final = {
+    "items": [EXAMPLE_JOB, {"metadata": {"name": "next"}, "spec": EXAMPLE_JOB["spec"]}],
+    "edges": [{"job": "next", "after": "front-page", "condition": "Finished"}],
 }
