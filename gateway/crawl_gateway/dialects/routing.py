@@ -35,14 +35,16 @@ _MEANINGS: Final = {
 def problems(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document what can go wrong, beside what always can."""
     always = {401, 403, 429, 500, 503}
-    said = {status: {"description": _MEANINGS[status], "model": model} for status in sorted({*always, *statuses})}
+    said: dict[int | str, dict[str, Any]] = {
+        status: {"description": _MEANINGS[status], "model": model} for status in sorted({*always, *statuses})
+    }
     return {**said, "default": {"description": "Anything else that goes wrong.", "model": model}}
 
 
 def operation_id(route: APIRoute) -> str:
     """Name an operation by its method and path, which are its own even where one function serves several paths."""
-    method = next(iter(route.methods)).lower()
-    return "_".join([method, *(part.strip("{}") for part in route.path_format.split("/") if part)])
+    (method,) = route.methods or {""}
+    return "_".join([method.lower(), *(part.strip("{}") for part in route.path_format.split("/") if part)])
 
 
 async def found(asked: Awaitable[T], message: str) -> T:

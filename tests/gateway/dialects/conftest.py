@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_client import GatewayProcess, Tenant, gateway
 
 from api_proxy import ApiProxy
 from demo.site import DemoSite
+from gateway_client import GatewayProcess, Tenant, gateway
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess
 from video_image import VIDEO_IMAGE, add_image, installed, published
@@ -50,7 +50,7 @@ def operator(
     """An operator that serves the owner's namespace."""
     folder = tmp_path_factory.mktemp("operator")
     worker = {"allowedImages": [VIDEO_IMAGE]}
-    settings = {"worker": worker, "reconcile": {"patienceSeconds": 0.2}}
+    settings: dict[str, Any] = {"worker": worker, "reconcile": {"patienceSeconds": 0.2}}
     with OperatorProcess(cluster, folder, namespaces=[owner.name], **settings) as running:
         yield running
 

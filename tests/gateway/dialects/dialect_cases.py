@@ -5,6 +5,7 @@ from typing import Any
 from crawl_api.enums import Phase
 from crawl_client.models import Job, Schedule
 from crawl_gateway.entries import Entry, job_entry
+from gateway_client import Gateway
 
 UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 SINGLE: dict[str, Any] = {"type": "Single", "single": {"url": "https://example.org/"}}
@@ -35,3 +36,8 @@ def schedule(spec: dict[str, Any] | None = None, **status: Any) -> Schedule:
     given = {"schedule": "0 2 * * *", "jobTemplate": {"spec": SINGLE}, "displayName": "daily_crawl", **(spec or {})}
     metadata = {"name": "daily-crawl", "namespace": "n", "uid": UID, "creationTimestamp": CREATED}
     return Schedule.from_dict({"metadata": metadata, "spec": given, "status": status})
+
+
+def ask(call: Gateway, path: str, expected: int = 200, /, **params: Any) -> Any:
+    """Ask with parameters of any name, `status` among them, and return the JSON."""
+    return call.call("GET", path, expected, params=params)

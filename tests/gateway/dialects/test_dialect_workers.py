@@ -204,7 +204,7 @@ def test_a_bad_cron_line_is_refused(line: str) -> None:
         new_schedule(CreateScheduledJobRequest.model_validate(request))
 
 
-RUN = {
+RUN: dict[str, Any] = {
     "submittedAt": "2026-03-01T10:00:00.123456Z",
     "startedAt": "2026-03-01T10:00:01.5Z",
     "completedAt": "2026-03-01T10:00:03Z",

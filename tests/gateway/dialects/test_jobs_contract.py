@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 import pytest
-from gateway_client import Gateway, GatewayProcess, Tenant, tenant
 
 from demo.site import DemoSite
+from gateway_client import Gateway, GatewayProcess, Tenant, tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess, wait_until
 
@@ -159,7 +159,7 @@ def test_who_is_not_known_or_may_not_is_told_in_the_same_form(
     call: Gateway, process: GatewayProcess, owner: Tenant, cluster: LocalCluster
 ) -> None:
     job_id = enqueue(call, "report", None)
-    with Gateway(process, **{"X-Namespace": owner.name}) as nobody:
+    with Gateway(process, None, **{"X-Namespace": owner.name}) as nobody:
         error(nobody.get(f"/jobs/{job_id}", 401))
         error(nobody.call("POST", "/jobs", 401, {"type": "report", "payload": None}))
     with tenant(cluster, "other") as made, Gateway(process, made) as other:
@@ -171,7 +171,7 @@ def test_who_is_not_known_or_may_not_is_told_in_the_same_form(
 def test_a_tenant_is_a_namespace(call: Gateway, process: GatewayProcess, owner: Tenant) -> None:
     job_id = enqueue(call, "report", None)
     headers = {"Authorization": f"Bearer {owner.token}", "X-Tenant-ID": owner.name}
-    with Gateway(process, **headers) as client:
+    with Gateway(process, None, **headers) as client:
         assert client.get(f"/jobs/{job_id}")["job_id"] == job_id
 
 

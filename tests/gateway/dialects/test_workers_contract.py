@@ -10,10 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from gateway_client import Gateway, GatewayProcess, Tenant, tenant
+from dialect_cases import ask
 
 from api_proxy import ApiProxy
 from demo.site import DemoSite
+from gateway_client import Gateway, GatewayProcess, Tenant, tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess, wait_until
 
@@ -306,13 +307,13 @@ def test_states_are_filtered_in_everybodys_words(
     for word in words:
         found: set[str] = set()
         for part in word.split(","):
-            found |= {row["job_id"] for row in call.get(f"{base}/jobs", status=part, limit=500)["jobs"]}
+            found |= {row["job_id"] for row in ask(call, f"{base}/jobs", status=part, limit=500)["jobs"]}
         assert {name for name, job_id in crawled.items() if job_id in found} == names, word
 
 
 def test_a_type_is_filtered_and_other_filters_join_it(call: Gateway, crawled: dict[str, str]) -> None:
     for word in ("single_crawl", "Single", "SINGLE"):
-        rows = call.get(f"{CLIENT}/jobs", job_type=word, status="failed")["jobs"]
+        rows = ask(call, f"{CLIENT}/jobs", job_type=word, status="failed")["jobs"]
         assert crawled["bad"] in {row["job_id"] for row in rows}
         assert {(row["job_type"], row["status"]) for row in rows} == {("single_crawl", "failed")}
     assert call.get(f"{CLIENT}/jobs", job_type="pdf")["jobs"] == []
@@ -323,7 +324,7 @@ def test_a_type_is_filtered_and_other_filters_join_it(call: Gateway, crawled: di
 )
 def test_a_list_that_cannot_be_made_is_refused(call: Gateway, params: dict[str, Any]) -> None:
     for base in BOTH:
-        error(call.get(f"{base}/jobs", 400, **params), 400)
+        error(ask(call, f"{base}/jobs", 400, **params), 400)
 
 
 def test_the_queue_is_counted_in_both_spellings(call: Gateway, owner: Tenant, crawled: dict[str, str]) -> None:
@@ -459,7 +460,7 @@ def test_a_bad_schedule_is_refused_and_not_stored(call: Gateway, change: dict[st
 def test_who_is_not_known_or_may_not_is_told_in_the_same_form(
     process: GatewayProcess, owner: Tenant, cluster: LocalCluster
 ) -> None:
-    with Gateway(process, **{"X-Namespace": owner.name}) as nobody:
+    with Gateway(process, None, **{"X-Namespace": owner.name}) as nobody:
         for base in BOTH:
             error(nobody.get(f"{base}/jobs", 401), 401)
     with tenant(cluster, "stranger") as made, Gateway(process, made) as stranger:

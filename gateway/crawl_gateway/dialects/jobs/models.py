@@ -3,10 +3,14 @@
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
 from crawl_api.base import Time
 
-EXAMPLE: Final = {"type": "bulk_import", "payload": {"file": "https://example.org/orders.csv", "format": "csv"}}
+EXAMPLE: Final[JsonDict] = {
+    "type": "bulk_import",
+    "payload": {"file": "https://example.org/orders.csv", "format": "csv"},
+}
 
 
 class Wire(BaseModel):

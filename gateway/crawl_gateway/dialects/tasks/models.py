@@ -3,10 +3,11 @@
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from crawl_api.base import Time
 
-_TASK: Final = {"task_type": "batch_crawl", "parameters": {"urls": ["https://example.org/"]}, "priority": 7}
+_TASK: Final[JsonDict] = {"task_type": "batch_crawl", "parameters": {"urls": ["https://example.org/"]}, "priority": 7}
 
 
 class Wire(BaseModel):

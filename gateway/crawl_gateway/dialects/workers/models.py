@@ -3,10 +3,11 @@
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from crawl_api.base import Time
 
-BATCH_EXAMPLE: Final = {
+BATCH_EXAMPLE: Final[JsonDict] = {
     "type": "batch_crawl",
     "urls": ["https://example.org/", "https://example.org/about"],
     "options": {"concurrency": 2, "cache_mode": "read_through"},
