@@ -41,6 +41,11 @@ def problems(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str
     return {**said, "default": {"description": "Anything else that goes wrong.", "model": model}}
 
 
+def answered(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """Document what is answered, by an example."""
+    return {status: {"content": {"application/json": {"example": example}}}}
+
+
 def operation_id(route: APIRoute) -> str:
     """Name an operation by its method and path, which are its own even where one function serves several paths."""
     (method,) = route.methods or {""}

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Path
 
 from crawl_api.names import LABEL_JOB_ID
 from crawl_client.models import Job
-from crawl_gateway.dialects.jobs import translate
+from crawl_gateway.dialects.jobs import examples, translate
 from crawl_gateway.dialects.jobs.models import (
     EnqueueJobPayload,
     EnqueueJobResponse,
     JobProgressResponse,
     JobsError,
 )
-from crawl_gateway.dialects.routing import Key, found, operation_id, problems
+from crawl_gateway.dialects.routing import Key, answered, found, operation_id, problems
 from crawl_gateway.dialects.words import within
 from crawl_gateway.faces import Face
 from crawl_gateway.ids import job_id
@@ -25,7 +25,9 @@ Id = Annotated[
 ]
 
 
-@_router.post("", summary="Enqueue a job", status_code=202, responses=problems(JobsError, 400))
+@_router.post(
+    "", summary="Enqueue a job", status_code=202, responses=answered(examples.ENQUEUED, 202) | problems(JobsError, 400)
+)
 async def enqueue(body: EnqueueJobPayload, session: SessionOf, key: Key = "") -> EnqueueJobResponse:
     """Store a job; it runs as soon as there is a place."""
     new = within(translate.new_job(body), session.core.settings.urls_per_job)
@@ -33,7 +35,7 @@ async def enqueue(body: EnqueueJobPayload, session: SessionOf, key: Key = "") ->
     return translate.enqueued(job, _id(job))
 
 
-@_router.get("/{jobId}", summary="Read a job", responses=problems(JobsError, 400, 404))
+@_router.get("/{jobId}", summary="Read a job", responses=answered(examples.STATE) | problems(JobsError, 400, 404))
 async def read(jobId: Id, session: SessionOf) -> JobProgressResponse:  # noqa: N803 - the word on the wire
     """Say where a job stands."""
     job = await found(session.jobs.get(jobId), f"job {jobId} not found")

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from crawl_client.errors import ConflictError
 from crawl_client.models import Job
-from crawl_gateway.dialects.routing import Key, found, operation_id, problems
-from crawl_gateway.dialects.tasks import translate
+from crawl_gateway.dialects.routing import Key, answered, found, operation_id, problems
+from crawl_gateway.dialects.tasks import examples, translate
 from crawl_gateway.dialects.tasks.models import (
     BadTask,
     ParameterSchema,
@@ -41,6 +41,7 @@ Id = Annotated[int, Path(ge=0, description="The task's number.")]
     summary="Create a task",
     status_code=201,
     responses={
+        **answered({**examples.TASK, "status": "queued", "claimed_by": None}, 201),
         **problems(TaskError, 422),
         400: {"description": "The task is wrong; nothing is stored.", "model": BadTask},
     },
@@ -52,7 +53,9 @@ async def create(body: TaskCreate, session: SessionOf, key: Key = "") -> TaskRes
     return translate.task(job, number_of(await session.jobs.number(job)))
 
 
-@_router.get("/tasks", tags=["tasks"], summary="List tasks", responses=problems(TaskError, 400, 422))
+@_router.get(
+    "/tasks", tags=["tasks"], summary="List tasks", responses=answered([examples.TASK]) | problems(TaskError, 400, 422)
+)
 async def list_tasks(
     session: SessionOf,
     status: Annotated[str | None, Query(description="A status in anybody's words.", max_length=50)] = None,
@@ -64,7 +67,12 @@ async def list_tasks(
     return [translate.task(job, number_of(job)) for job in await session.jobs.numbered(page.items)]
 
 
-@_router.get("/tasks/{task_id}", tags=["tasks"], summary="Read a task", responses=problems(TaskError, 404, 422))
+@_router.get(
+    "/tasks/{task_id}",
+    tags=["tasks"],
+    summary="Read a task",
+    responses=answered(examples.TASK) | problems(TaskError, 404, 422),
+)
 async def read(task_id: Id, session: SessionOf) -> TaskResponse:
     """Say where a task stands."""
     return translate.task(await found(session.jobs.get(str(task_id)), "Task not found"), task_id)
@@ -101,7 +109,9 @@ async def _ended(session: Session, job: Job) -> None:
     await mirror.until(_CANCEL_SECONDS, over)
 
 
-@_router.get("/workers", tags=["tasks"], summary="List workers", responses=problems(TaskError))
+@_router.get(
+    "/workers", tags=["tasks"], summary="List workers", responses=answered([examples.WORKER]) | problems(TaskError)
+)
 async def list_workers(session: SessionOf) -> list[WorkerStatusResponse]:
     """List workers, the newest heartbeat first. Each works for one attempt of one task."""
     used = (await session.jobs.statistics()).workers[:_MOST_WORKERS]
@@ -110,13 +120,23 @@ async def list_workers(session: SessionOf) -> list[WorkerStatusResponse]:
     return [translate.worker(use, numbers) for use in used]
 
 
-@_router.get("/schemas", tags=["tasks"], summary="List task types", responses=problems(TaskError))
+@_router.get(
+    "/schemas",
+    tags=["tasks"],
+    summary="List task types",
+    responses=answered({"schemas": [examples.SCHEMA]}) | problems(TaskError),
+)
 async def list_schemas(session: SessionOf) -> SchemaList:
     """List all registered task types with their parameters."""
     return SchemaList(schemas=session.core.catalogue.described())
 
 
-@_router.get("/schemas/{task_type}", tags=["tasks"], summary="Read a task type", responses=problems(TaskError, 404))
+@_router.get(
+    "/schemas/{task_type}",
+    tags=["tasks"],
+    summary="Read a task type",
+    responses=answered(examples.SCHEMA) | problems(TaskError, 404),
+)
 async def read_schema(task_type: str, session: SessionOf) -> ParameterSchema:
     """Say what tasks of a type are told."""
     if task_type not in session.core.catalogue.types:
@@ -124,7 +144,9 @@ async def read_schema(task_type: str, session: SessionOf) -> ParameterSchema:
     return session.core.catalogue.get(task_type).described()
 
 
-@_router.get("/statistics", tags=["tasks"], summary="Count tasks", responses=problems(TaskError))
+@_router.get(
+    "/statistics", tags=["tasks"], summary="Count tasks", responses=answered(examples.STATISTICS) | problems(TaskError)
+)
 async def statistics(session: SessionOf) -> TaskStatistics:
     """Count tasks by status, and workers."""
     return translate.statistics(await session.jobs.statistics())

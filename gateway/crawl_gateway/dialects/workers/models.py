@@ -272,34 +272,3 @@ class MetricsResponse(Wire):
     jobs_by_type: dict[str, int]
     queue_sizes: dict[str, int]
     timestamp: Time
-
-
-class WorkersErrorDetail(Wire):
-    """Why a request was not done."""
-
-    type: str
-    """One word for machines."""
-    message: str
-    retryable: bool
-    """Whether the same request may go well later."""
-    status: int
-    """HTTP status."""
-
-
-class WorkersError(Wire):
-    """An error."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "error": {"type": "NotFound", "message": "Job not found", "retryable": False, "status": 404},
-                    "message": "Job not found",
-                }
-            ]
-        }
-    )
-
-    error: WorkersErrorDetail
-    message: str
-    """The same once more, where clients look for it."""

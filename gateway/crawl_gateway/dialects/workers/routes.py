@@ -12,11 +12,11 @@ from crawl_client.answers import Page
 from crawl_client.errors import UnavailableError
 from crawl_client.results import result_of
 from crawl_client.stats import pool
-from crawl_gateway.dialects.routing import Key, found, operation_id, problems
+from crawl_gateway.dialects.routing import Key, answered, found, operation_id, problems
 from crawl_gateway.dialects.words import phases_of, within
-from crawl_gateway.dialects.workers import answers
+from crawl_gateway.dialects.workers import answers, examples
 from crawl_gateway.dialects.workers.answers import CLIENT, SERVER, Words
-from crawl_gateway.dialects.workers.errors import render
+from crawl_gateway.dialects.workers.errors import WorkersError, render
 from crawl_gateway.dialects.workers.models import (
     CreateScheduledJobRequest,
     JobListResponse,
@@ -28,7 +28,6 @@ from crawl_gateway.dialects.workers.models import (
     SubmitJobRequest,
     SubmitJobResponse,
     WorkerPoolStatsResponse,
-    WorkersError,
 )
 from crawl_gateway.dialects.workers.requests import new_job, new_schedule
 from crawl_gateway.errors import refused
@@ -52,14 +51,14 @@ def _words(request: Request) -> Words:
 WordsOf = Annotated[Words, Depends(_words)]
 
 
-@_routes.post("/jobs", summary="Submit a job", responses=problems(WorkersError, 400))
+@_routes.post("/jobs", summary="Submit a job", responses=answered(examples.SUBMITTED) | problems(WorkersError, 400))
 async def submit(body: SubmitJobRequest, session: SessionOf, key: Key = "") -> SubmitJobResponse:
     """Store a job; it runs as soon as there is a place, or from its start time on."""
     new = within(new_job(body), session.core.settings.urls_per_job)
     return answers.submitted(await session.jobs.submit(new, key=key))
 
 
-@_routes.get("/jobs", summary="List jobs", responses=problems(WorkersError, 400))
+@_routes.get("/jobs", summary="List jobs", responses=answered(examples.LIST) | problems(WorkersError, 400))
 async def list_jobs(  # noqa: PLR0913, PLR0917 - what a list may be asked
     session: SessionOf,
     words: WordsOf,
@@ -79,28 +78,34 @@ async def list_jobs(  # noqa: PLR0913, PLR0917 - what a list may be asked
     return answers.listed(Page(page.items, page.total, limit, offset), words)
 
 
-@_routes.get("/jobs/{job_id}", summary="Read a job's state", responses=problems(WorkersError, 404))
+@_routes.get(
+    "/jobs/{job_id}", summary="Read a job's state", responses=answered(examples.STATE) | problems(WorkersError, 404)
+)
 async def read(job_id: Id, session: SessionOf, words: WordsOf) -> JobStatusResponse:
     """Say where a job stands."""
     return answers.status(await found(session.jobs.get(job_id), f"Job not found: {job_id}"), words)
 
 
-@_routes.get("/jobs/{job_id}/result", summary="Read a job's result", responses=problems(WorkersError, 404))
+@_routes.get(
+    "/jobs/{job_id}/result",
+    summary="Read a job's result",
+    responses=answered(examples.RESULT) | problems(WorkersError, 404),
+)
 async def result(job_id: Id, session: SessionOf) -> JobResultResponse:
     """Say what a job came to; 404 while it has not ended, and when its result's time is over."""
     job = await found(session.jobs.get(job_id), f"Job not found: {job_id}")
     return answers.result(job, result_of(job))
 
 
-@_routes.get("/stats/queue", summary="Count jobs by state", responses=problems(WorkersError))
-@_routes.get("/queue/stats", summary="Count jobs by state", responses=problems(WorkersError))
+@_routes.get("/stats/queue", summary="Count jobs by state", responses=answered(examples.QUEUE) | problems(WorkersError))
+@_routes.get("/queue/stats", summary="Count jobs by state", responses=answered(examples.QUEUE) | problems(WorkersError))
 async def queue(session: SessionOf) -> QueueStatsResponse:
     """Count jobs by where they stand."""
     return answers.queue((await session.jobs.statistics()).queue)
 
 
-@_routes.get("/stats/workers", summary="Count workers", responses=problems(WorkersError))
-@_routes.get("/stats", summary="Count workers", responses=problems(WorkersError))
+@_routes.get("/stats/workers", summary="Count workers", responses=answered(examples.POOL) | problems(WorkersError))
+@_routes.get("/stats", summary="Count workers", responses=answered(examples.POOL) | problems(WorkersError))
 async def workers(session: SessionOf) -> WorkerPoolStatsResponse:
     """Count workers and what came of their work; 503 while jobs wait and nobody is there who starts workers."""
     stats = (await session.jobs.statistics()).queue
@@ -111,14 +116,18 @@ async def workers(session: SessionOf) -> WorkerPoolStatsResponse:
         raise refused(503, error.reason, str(error), retry_after=10) from error
 
 
-@_routes.get("/metrics", summary="Measure jobs", responses=problems(WorkersError))
+@_routes.get("/metrics", summary="Measure jobs", responses=answered(examples.METRICS) | problems(WorkersError))
 async def metrics(session: SessionOf) -> MetricsResponse:
     """Count and time the jobs that there are; percentiles are exact, over the last 1,000 that have ended."""
     return answers.metrics(await session.jobs.statistics())
 
 
-@_routes.post("/schedule", summary="Create a schedule", responses=problems(WorkersError, 400))
-@_routes.post("/scheduled", summary="Create a schedule", responses=problems(WorkersError, 400))
+@_routes.post(
+    "/schedule", summary="Create a schedule", responses=answered(examples.SCHEDULE) | problems(WorkersError, 400)
+)
+@_routes.post(
+    "/scheduled", summary="Create a schedule", responses=answered(examples.SCHEDULE) | problems(WorkersError, 400)
+)
 async def create_schedule(body: CreateScheduledJobRequest, session: SessionOf, words: WordsOf) -> ScheduledJobResponse:
     """Create a schedule; jobs are made when its cron line is due."""
     new = new_schedule(body)
@@ -126,8 +135,8 @@ async def create_schedule(body: CreateScheduledJobRequest, session: SessionOf, w
     return answers.scheduled(await session.schedules.create(new), words, datetime.now(UTC))
 
 
-@_routes.get("/schedule", summary="List schedules", responses=problems(WorkersError))
-@_routes.get("/scheduled", summary="List schedules", responses=problems(WorkersError))
+@_routes.get("/schedule", summary="List schedules", responses=answered([examples.SCHEDULE]) | problems(WorkersError))
+@_routes.get("/scheduled", summary="List schedules", responses=answered([examples.SCHEDULE]) | problems(WorkersError))
 async def list_schedules(session: SessionOf, words: WordsOf) -> list[ScheduledJobResponse]:
     """List all schedules, the newest first."""
     return answers.all_scheduled(await session.schedules.list(), words, datetime.now(UTC))
