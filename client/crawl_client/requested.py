@@ -10,6 +10,7 @@ from typing import Any, Final, Self, TypedDict, Unpack
 from crawl_api.crawljob import Dependency, RetryOptions, Ttl
 from crawl_api.enums import JobType, Priority
 from crawl_api.names import API_VERSION, KIND, SCHEDULE_KIND
+from crawl_api.notify import Webhook
 from crawl_api.options import ExtractOptions, FetchOptions
 from crawl_api.output import OutputOptions
 from crawl_api.worker_options import WorkerOptions
@@ -39,6 +40,8 @@ class Options(TypedDict, total=False):
     """Names of jobs, or jobs that are submitted with it."""
     suspend: bool
     ttl: Ttl | Mapping[str, Any]
+    notify: Iterable[Webhook | Mapping[str, Any]]
+    """Whom the gateway tells how it has ended."""
     worker: WorkerOptions | Mapping[str, Any]
     metadata: Mapping[str, Any]
 
@@ -242,6 +245,8 @@ def _new(job_type: JobType, member: Mapping[str, Any], options: Options) -> NewJ
         given.setdefault("display_name", name)
     if "priority" in given:
         given["priority"] = priority(given["priority"])
+    if "notify" in given:
+        given["notify"] = tuple(given["notify"])
     if "depends_on" in given:
         given["depends_on"] = [_dependency(each) for each in given["depends_on"]]
     spec = job_spec({"type": job_type, job_type.lower(): member, **given})

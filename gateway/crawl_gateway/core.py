@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 from crawl_api.names import PLURAL, SCHEDULE_PLURAL
 from crawl_client.jobs import Jobs
@@ -23,6 +24,8 @@ from crawl_gateway.rights import Rights
 from crawl_gateway.schedules import ScheduleDesk
 from crawl_gateway.settings import Settings
 from crawl_gateway.statistics import Counts
+from crawl_gateway.webhooks.notifier import Notifier
+from crawl_gateway.webhooks.sending import Sender
 
 
 class Core:
@@ -62,12 +65,21 @@ class Core:
                 asyncio.create_task(run_all(self.jobs, self.schedules)),
                 asyncio.create_task(self._end_streams()),
             ]
+            if self.settings.webhooks:
+                keeping.append(asyncio.create_task(self._notify()))
             try:
                 yield
             finally:
                 for task in keeping:
                     task.cancel()
                 await asyncio.gather(*keeping, return_exceptions=True)
+
+    async def _notify(self) -> None:
+        pause = timedelta(seconds=self.settings.webhook_pause_seconds)
+        async with Sender(self.settings.webhook_networks) as sender, asyncio.TaskGroup() as group:
+            for mirror in self.jobs.all:
+                notifier = Notifier(self.transport, self.client_jobs.objects, mirror, sender, pause)
+                group.create_task(notifier.run())
 
     async def _end_streams(self) -> None:
         await self.stopping.wait()

@@ -53,6 +53,11 @@ class Mirrors(Generic[T]):
         """Whether all objects have been listed."""
         return all(each.synced for each in self._by_scope.values())
 
+    @property
+    def all(self) -> list[Mirror[T]]:
+        """Each of them."""
+        return list(self._by_scope.values())
+
     def of(self, namespace: str) -> Mirror[T]:
         """Return the mirror that has a namespace's objects; "" is all namespaces.
 

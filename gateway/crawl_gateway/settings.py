@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel, to_snake
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from crawl_api.addresses import Network
 from crawl_api.job_types import URLS_CEILING
 
 ENV_PREFIX: Final = "CRAWL_GATEWAY_"
@@ -79,6 +80,12 @@ class Settings(BaseSettings):
     """The operator's `limits.urlsPerJob`: dialects whose clients expect it refuse a longer list at once."""
     catalogue: Path | None = None
     """A JSON file with what `crawl_worker --catalogue` tells of worker images: the processors that are task types."""
+    webhooks: bool = True
+    """Whether the URLs of `spec.notify` are told how jobs end."""
+    webhook_networks: tuple[Network, ...] = ()
+    """Networks that webhooks may be in, beside public ones."""
+    webhook_pause_seconds: Seconds = 5
+    """Before the second try of a message that did not arrive; each pause after it is four times as long, up to an hour."""
     origins: tuple[Origin, ...] = ()
     """Web pages of other origins that may call (CORS); none: no page but the gateway's own."""
     request_timeout_seconds: Seconds = 10

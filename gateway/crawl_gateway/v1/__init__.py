@@ -3,10 +3,21 @@
 from fastapi import APIRouter
 
 from crawl_gateway.faces import Face
-from crawl_gateway.v1 import deadletters, events, exports, graphs, jobs, models, results, schedules, statistics
+from crawl_gateway.v1 import (
+    deadletters,
+    events,
+    exports,
+    graphs,
+    jobs,
+    models,
+    results,
+    schedules,
+    statistics,
+    webhooks,
+)
 
 _router = APIRouter(prefix="/v1")
-for _part in (jobs, schedules, deadletters, graphs, results, exports, statistics, events):
+for _part in (jobs, schedules, deadletters, graphs, results, exports, statistics, events, webhooks):
     _router.include_router(_part.router)
 
-FACE = Face(name="v1", router=_router, prefixes=("/v1",), models=models.ALL)
+FACE = Face(name="v1", router=_router, prefixes=("/v1",), models=(*models.ALL, *webhooks.MODELS))
