@@ -1,7 +1,8 @@
 """Write what the chart and the Kustomize base have from elsewhere, or check that it is up to date.
 
 The chart holds copies, since Helm reads nothing outside of it: the CRDs, the rights of operator and gateway (their
-`rbac.yaml`), and in the schema of its values the settings of both. The Kustomize base is the chart, rendered with its defaults.
+`rbac.yaml`), and in the schema of its values the settings of both. The Kustomize base is the chart, rendered with its
+defaults.
 """
 
 import argparse
