@@ -64,7 +64,7 @@ class EventStream(StreamingResponse):
             "there is was sent; RESET when events were missed and everything comes anew; ENDED with the reason.",
             "content": {_MEDIA: {"schema": {"type": "string"}}},
         },
-        **problems(400, 404, 422),
+        **problems(400, 404),
     },
 )
 async def events(  # noqa: PLR0913, PLR0917 - what a stream may be asked
