@@ -68,14 +68,17 @@ class Tally:
 
     def add(self, job: Job) -> None:
         """Count a job."""
-        phase = job.phase
+        self.count(job, job.phase, job.type, job.priority)
+
+    def count(self, job: Job, phase: Phase, kind: JobType, priority: Priority) -> None:
+        """Count a job of which some is known already."""
         self._phases[phase] += 1
-        self._types[job.type] += 1
+        self._types[kind] += 1
         if phase is Phase.PENDING:
-            self._waiting[job.priority] += 1
+            self._waiting[priority] += 1
             self._unseen = max(self._unseen, _unseen(job, self._now))
         elif phase is Phase.PROCESSING:
-            self._running[job.priority] += 1
+            self._running[priority] += 1
 
     def stats(self) -> QueueStats:
         """Return what was counted."""

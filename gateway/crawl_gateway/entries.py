@@ -45,6 +45,12 @@ class Entry(Generic[T]):
     labels: Mapping[str, str] = field(default_factory=dict)
     size: int = 0
     """Bytes of the whole object as JSON."""
+    started: datetime | None = None
+    completed: datetime | None = None
+    processing_ms: int | None = None
+    worker: str = ""
+    """Of a job: the pod that runs, or last ran, it."""
+    retries: int = 0
 
     @property
     def aliases(self) -> list[tuple[str, str, str]]:
@@ -75,6 +81,11 @@ def job_entry(raw: Mapping[str, Any]) -> Entry[Job]:
         schedule=job.labels.get(LABEL_SCHEDULE, ""),
         labels=job.labels,
         size=len(to_json(raw)),
+        started=job.started,
+        completed=job.completed,
+        processing_ms=(raw.get("status") or {}).get("processingTimeMs"),
+        worker=job.worker,
+        retries=job.retries,
     )
 
 

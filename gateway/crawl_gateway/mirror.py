@@ -115,7 +115,7 @@ class Mirror(Generic[T]):
                 await self._follow()
             except APIError as error:
                 failures += not self._gone(error)
-                _log.warning("%s of %r: %s", self._collection, self.scope or "all namespaces", error)
+                _log.warning("the watch of %s broke: %s", self._collection.path(self.scope), error)
             if failures:
                 await asyncio.sleep(min(0.25 * 2**failures, _LONGEST_PAUSE))
 

@@ -103,8 +103,8 @@ _SORTS: Final[dict[str, Callable[[Entry[Job]], Any]]] = {
     "name": lambda entry: entry.key[1],
     "phase": lambda entry: entry.phase.value,
     "priority": lambda entry: -entry.priority.rank,
-    "started": lambda entry: entry.object.started or _NEVER,
-    "completed": lambda entry: entry.object.completed or _NEVER,
+    "started": lambda entry: entry.started or _NEVER,
+    "completed": lambda entry: entry.completed or _NEVER,
     "type": lambda entry: entry.type.value,
 }
 SORTS: Final = ("created", *_SORTS)

@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -90,22 +90,21 @@ class Counts:
 def count(entries: Iterable[Entry[Job]]) -> Statistics:
     """Count jobs."""
     tally = Tally()
-    types: dict[JobType, Counter[str]] = {}
-    workers: dict[str, _Work] = {}
+    types: defaultdict[JobType, Counter[str]] = defaultdict(Counter)
+    workers: defaultdict[str, _Work] = defaultdict(_Work)
     ended: list[tuple[datetime, int | None]] = []
     retries = size = 0
     for entry in entries:
-        job = entry.object
-        tally.add(job)
-        retries += job.retries
+        tally.count(entry.object, entry.phase, entry.type, entry.priority)
+        retries += entry.retries
         size += entry.size
-        of_type = types.setdefault(entry.type, Counter())
+        of_type = types[entry.type]
         of_type["submitted"] += 1
         of_type[_outcome(entry.phase)] += 1
-        if entry.phase.terminal and (completed := job.completed) is not None:
-            ended.append((completed, job.raw["status"].get("processingTimeMs")))
-        if job.worker:
-            workers.setdefault(job.worker, _Work()).add(entry)
+        if entry.completed is not None and entry.phase.terminal:
+            ended.append((entry.completed, entry.processing_ms))
+        if entry.worker:
+            workers[entry.worker].add(entry)
     latest = [ms for _, ms in heapq.nlargest(LATEST, (each for each in ended if each[1] is not None)) if ms is not None]
     uses = [work.use(worker) for worker, work in workers.items()]
     now = datetime.now(UTC)
@@ -130,13 +129,12 @@ _OUTCOMES: Final = ("submitted", "completed", "failed", "deadLetter")
 
 class _Work:
     def __init__(self) -> None:
-        self.seen = _NEVER
+        self.last: Entry[Job] | None = None
         self.processed = self.failed = 0
         self.current: Job | None = None
 
     def add(self, entry: Entry[Job]) -> None:
-        said = (entry.object.raw.get("status") or {}).get("updatedAt")
-        self.seen = max(self.seen, datetime.fromisoformat(said) if said else entry.created)
+        self.last = entry if self.last is None or entry.version > self.last.version else self.last
         if entry.phase.terminal:
             self.processed += 1
             self.failed += entry.phase not in GOOD
@@ -144,7 +142,9 @@ class _Work:
             self.current = entry.object
 
     def use(self, worker: str) -> WorkerUse:
-        return WorkerUse(worker, self.seen, self.processed, self.failed, self.current)
+        said = (self.last.object.raw.get("status") or {}).get("updatedAt") if self.last else None
+        seen = datetime.fromisoformat(said) if said else None
+        return WorkerUse(worker, seen, self.processed, self.failed, self.current)
 
 
 def _outcome(phase: Phase) -> str:

@@ -28,7 +28,7 @@ def settings_of(objects: list[Object], folder: Path) -> Settings:
 
 
 def pod_of(objects: list[Object]) -> Object:
-    pod: Object = the(objects, "Deployment")["spec"]["template"]["spec"]
+    pod: Object = the(objects, "Deployment", "crawl-operator")["spec"]["template"]["spec"]
     return pod
 
 
@@ -134,20 +134,29 @@ def test_crds_are_those_of_the_repository(helm: Helm) -> None:
 
 def test_rights_are_those_of_the_repository_and_never_secrets(helm: Helm, values: Object) -> None:
     """The same rules for one namespace as for all; a release for namespaces has no right outside them."""
-    documents = list(yaml.safe_load_all((ROOT / "operator" / "rbac.yaml").read_text()))
-    rules = the(documents, "ClusterRole")["rules"]
+    written = {
+        document["metadata"]["name"].removeprefix("crawl-"): document["rules"]
+        for room in ("operator", "gateway")
+        for document in yaml.safe_load_all((ROOT / room / "rbac.yaml").read_text())
+        if document["kind"] == "ClusterRole"
+    }
     objects = helm.render(values, "--skip-tests")
     roles = of_kind(objects, "Role") + of_kind(objects, "ClusterRole")
     for role in roles:
         if not role["metadata"]["name"].endswith("-leadership"):
-            assert role["rules"] == rules
+            name = role["metadata"]["name"].removeprefix("crawl-operator-")
+            assert role["rules"] == written.get(name, written["operator"])
         for rule in role["rules"]:
             assert not {"secrets", "*"} & {*rule["resources"], *rule["verbs"], *rule["apiGroups"]}
     if values.get("namespaces"):
-        assert not of_kind(objects, "ClusterRole")
-        assert not of_kind(objects, "ClusterRoleBinding")
+        for kind in ("ClusterRole", "ClusterRoleBinding"):  # but to ask who somebody is
+            assert all(each["metadata"]["name"].endswith("-gateway-reviews") for each in of_kind(objects, kind))
     if values.get("rbac", {}).get("create", True):
-        where = {each["metadata"].get("namespace", "*") for each in roles}
+        where = {
+            each["metadata"].get("namespace", "*")
+            for each in roles
+            if not each["metadata"]["name"].endswith("-gateway-reviews")
+        }
         assert where == {"crawl-operator", *values.get("namespaces", ["*"])}
     else:
         assert roles == []

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,14 @@ def test_what_is_wrong_is_said_all_at_once(call: Gateway) -> None:
 
 def test_what_is_no_job_at_all_is_refused(call: Gateway) -> None:
     assert call.http.post("/v1/jobs", content=b"{nope").status_code == 400
-    for body in ([], 5, {"spec": []}, {"metadata": {"labels": {"a": 1}}, "spec": {}}, {"spec": {}, "status": {}}):
+    bodies: list[Any] = [
+        [],
+        5,
+        {"spec": []},
+        {"metadata": {"labels": {"a": 1}}, "spec": {}},
+        {"spec": {}, "status": {}},
+    ]
+    for body in bodies:
         assert call.call("POST", "/v1/jobs", 422, body)["error"]["details"]
     elsewhere = single("elsewhere")
     elsewhere["metadata"]["namespace"] = "kube-system"

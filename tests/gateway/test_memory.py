@@ -152,4 +152,4 @@ def test_selections_keep_what_is_meant() -> None:
     assert page_of(entries, Selection.of(labels="a=b"), Paging(), 1).total == 0
     for wrong in ({"phase": "x"}, {"type": "x"}, {"priority": "x"}, {"labels": "x"}):
         with pytest.raises(ValidationError):
-            Selection.of(**wrong)  # type: ignore[arg-type]
+            Selection.of(**wrong)

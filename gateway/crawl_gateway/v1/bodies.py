@@ -53,7 +53,7 @@ class _Manifest(_Closed):
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document what can go wrong, beside what always can."""
-    return {status: gives(_MEANINGS[status], Error) for status in sorted({401, 403, 429, 503, *statuses})}
+    return {status: gives(_MEANINGS[status], Error) for status in sorted({401, 403, 422, 429, 503, *statuses})}
 
 
 async def sent(request: Request) -> Any:

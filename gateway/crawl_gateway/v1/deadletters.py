@@ -24,7 +24,7 @@ router: Final = APIRouter(tags=["dead letters"])
     "/dead-letters",
     operation_id="listDeadLetters",
     summary="List dead letters",
-    responses={200: gives("A page.", CrawlJobList), **problems(400, 404, 422)},
+    responses={200: gives("A page.", CrawlJobList), **problems(400, 404)},
 )
 async def list_dead_letters(session: SessionOf, which: SelectionOf, part: PagingOf) -> Response:
     """List dead letters, as jobs are listed; why each is one says its annotation `dead-letter-reason`."""
@@ -36,7 +36,7 @@ async def list_dead_letters(session: SessionOf, which: SelectionOf, part: Paging
     operation_id="requeueDeadLetters",
     summary="Run many dead letters again",
     openapi_extra=takes(Ids, example={"ids": ["front-page"]}),
-    responses={200: gives("What runs again, and what does not, and why.", Outcome), **problems(400, 404, 413, 422)},
+    responses={200: gives("What runs again, and what does not, and why.", Outcome), **problems(400, 404, 413)},
 )
 async def requeue(request: Request, session: SessionOf) -> Response:
     """Run dead letters once more, with fresh attempts; one that cannot be stops no other."""

@@ -60,18 +60,18 @@ class EventStream(StreamingResponse):
     response_class=EventStream,
     responses={
         200: {
-            "description": "Server-sent events ADDED, MODIFIED and DELETED with the object as data; READY when all that "
+            "description": "Server-sent events ADDED, MODIFIED and DELETED with the object as data; READY when all "
             "there is was sent; RESET when events were missed and everything comes anew; ENDED with the reason.",
             "content": {_MEDIA: {"schema": {"type": "string"}}},
         },
-        **problems(400, 404, 422),
+        **problems(400, 404),
     },
 )
 async def events(  # noqa: PLR0913, PLR0917 - what a stream may be asked
     session: SessionOf,
     kind: Annotated[Kind, Query(description="What is followed.")] = "jobs",
     name: Annotated[str, Query(max_length=253, description="Of this object alone.")] = "",
-    snapshot: Annotated[bool, Query(description="First what there is.")] = False,  # noqa: FBT002 - of the query
+    snapshot: Annotated[bool, Query(description="First what there is.")] = False,  # noqa: FBT002 - a flag
     since: Annotated[str, Query(description="A `resourceVersion` of a list: go on from there.")] = "",
     last: Annotated[str, Header(alias="Last-Event-ID", description="Go on after that event.")] = "",
 ) -> Response:

@@ -38,7 +38,7 @@ _TEXTS: Final = {"type": "string"}
                 "text/csv": {"schema": _TEXTS},
             },
         },
-        **problems(400, 404, 422),
+        **problems(400, 404),
     },
 )
 async def export(

@@ -36,7 +36,7 @@ class _Edge(BaseModel):
     operation_id="createGraph",
     summary="Make jobs that wait for each other",
     openapi_extra=takes(JobGraph, example=EXAMPLE_GRAPH),
-    responses={200: gives("What was made, and what was not, and why.", Outcome), **problems(400, 404, 413, 422)},
+    responses={200: gives("What was made, and what was not, and why.", Outcome), **problems(400, 404, 413)},
 )
 async def create(request: Request, session: SessionOf, key: Key = "") -> Response:
     """Make jobs, each of which starts when those that it comes after have ended.

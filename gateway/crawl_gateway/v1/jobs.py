@@ -27,7 +27,7 @@ _JOB: Final[dict[int | str, dict[str, Any]]] = {200: gives("The job as it is now
     summary="Make a job",
     status_code=201,
     openapi_extra=takes(NewCrawlJob, example=EXAMPLE_JOB),
-    responses={201: gives("The job.", CrawlJob), **problems(400, 404, 409, 413, 422)},
+    responses={201: gives("The job.", CrawlJob), **problems(400, 404, 409, 413)},
 )
 async def create(
     request: Request,
@@ -45,7 +45,7 @@ async def create(
     operation_id="createJobs",
     summary="Make many jobs",
     openapi_extra=takes(Jobs, example={"items": [EXAMPLE_JOB]}),
-    responses={200: gives("What was made, and what was not, and why.", Outcome), **problems(400, 404, 413, 422)},
+    responses={200: gives("What was made, and what was not, and why.", Outcome), **problems(400, 404, 413)},
 )
 async def create_many(request: Request, session: SessionOf, key: Key = "") -> Response:
     """Make many jobs; one that is refused stops no other. With a key the whole request can be repeated."""
@@ -64,7 +64,7 @@ async def create_many(request: Request, session: SessionOf, key: Key = "") -> Re
     "/jobs",
     operation_id="listJobs",
     summary="List jobs",
-    responses={200: gives("A page.", CrawlJobList), **problems(400, 404, 422)},
+    responses={200: gives("A page.", CrawlJobList), **problems(400, 404)},
 )
 async def list_jobs(session: SessionOf, which: SelectionOf, part: PagingOf) -> Response:
     """List jobs, the newest first, from memory; `namespace=*` lists those of all namespaces."""
@@ -82,7 +82,7 @@ async def read(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word
     operation_id="updateJob",
     summary="Change a job",
     openapi_extra=takes(Changes, example={"spec": {"priority": "Critical"}}),
-    responses={**_JOB, **problems(400, 404, 412, 413, 422)},
+    responses={**_JOB, **problems(400, 404, 412, 413)},
 )
 async def update(
     id: Id,  # noqa: A002 - the word on the wire

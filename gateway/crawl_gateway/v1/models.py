@@ -188,7 +188,7 @@ class JobGraph(Model):
     edges: list[Edge] = []
 
 
-class Result(Model):
+class JobResult(Model):
     """What the last attempt of a job came to."""
 
     job: str
@@ -242,7 +242,7 @@ ALL: Final[tuple[type[BaseModel], ...]] = (
     Triggered,
     Ids,
     JobGraph,
-    Result,
+    JobResult,
     Statistics,
 )
 

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from crawl_gateway.faces import Json, gives
 from crawl_gateway.session import SessionOf
 from crawl_gateway.v1.bodies import problems
-from crawl_gateway.v1.models import Result
+from crawl_gateway.v1.models import JobResult
 from crawl_gateway.v1.parameters import Id
 
 router: Final = APIRouter(tags=["results"])
@@ -24,7 +24,7 @@ _LINES: Final = "application/x-ndjson"
     "/jobs/{id}/result",
     operation_id="getResult",
     summary="Read what a job came to",
-    responses={200: gives("Its outcome; a failed job has one too.", Result), **problems(400, 404, 422)},
+    responses={200: gives("Its outcome; a failed job has one too.", JobResult), **problems(400, 404)},
 )
 async def result(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire
     """Read what the last attempt of a job came to; its records too, where they are few (`data`)."""
@@ -39,7 +39,7 @@ async def result(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the wo
     response_class=StreamingResponse,
     responses={
         200: {"description": "One JSON object in each line.", "content": {_LINES: {"schema": {"type": "string"}}}},
-        **problems(400, 404, 422),
+        **problems(400, 404),
     },
 )
 async def records(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire

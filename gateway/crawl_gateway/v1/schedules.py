@@ -30,7 +30,7 @@ _SCHEDULE: Final[dict[int | str, dict[str, Any]]] = {200: gives("The schedule as
     summary="Make a schedule",
     status_code=201,
     openapi_extra=takes(NewScheduledCrawlJob, example=EXAMPLE_SCHEDULE),
-    responses={201: gives("The schedule.", ScheduledCrawlJob), **problems(400, 404, 409, 413, 422)},
+    responses={201: gives("The schedule.", ScheduledCrawlJob), **problems(400, 404, 409, 413)},
 )
 async def create(request: Request, session: SessionOf) -> Response:
     """Make a schedule: a job whenever a cron line is due."""
@@ -41,7 +41,7 @@ async def create(request: Request, session: SessionOf) -> Response:
     "/schedules",
     operation_id="listSchedules",
     summary="List schedules",
-    responses={200: gives("All of them.", ScheduledCrawlJobList), **problems(400, 404, 422)},
+    responses={200: gives("All of them.", ScheduledCrawlJobList), **problems(400, 404)},
 )
 async def list_schedules(session: SessionOf) -> Response:
     """List schedules, the newest first, from memory."""
@@ -52,7 +52,7 @@ async def list_schedules(session: SessionOf) -> Response:
     "/schedules/{id}",
     operation_id="getSchedule",
     summary="Read a schedule",
-    responses={**_SCHEDULE, **problems(400, 404, 422)},
+    responses={**_SCHEDULE, **problems(400, 404)},
 )
 async def read(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire
     """Read a schedule, as it is now."""
@@ -64,7 +64,7 @@ async def read(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word
     operation_id="deleteSchedule",
     summary="Remove a schedule",
     status_code=204,
-    responses={204: gives("It is gone."), **problems(400, 404, 422)},
+    responses={204: gives("It is gone."), **problems(400, 404)},
 )
 async def delete(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire
     """Remove a schedule and its runs."""
@@ -76,7 +76,7 @@ async def delete(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the wo
     "/schedules/{id}/enable",
     operation_id="enableSchedule",
     summary="Let a schedule make runs",
-    responses={**_SCHEDULE, **problems(400, 404, 422)},
+    responses={**_SCHEDULE, **problems(400, 404)},
 )
 async def enable(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire
     """Let a schedule make runs again."""
@@ -87,7 +87,7 @@ async def enable(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the wo
     "/schedules/{id}/disable",
     operation_id="disableSchedule",
     summary="Let a schedule make no runs",
-    responses={**_SCHEDULE, **problems(400, 404, 422)},
+    responses={**_SCHEDULE, **problems(400, 404)},
 )
 async def disable(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire
     """Let a schedule make no runs by itself; those under way go on."""
@@ -99,7 +99,7 @@ async def disable(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the w
     operation_id="triggerSchedule",
     summary="Run a schedule now",
     status_code=202,
-    responses={202: gives("A run is made soon.", Triggered), **problems(400, 404, 422)},
+    responses={202: gives("A run is made soon.", Triggered), **problems(400, 404)},
 )
 async def trigger(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire
     """Ask for a run now, also of a disabled schedule."""
@@ -110,7 +110,7 @@ async def trigger(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the w
     "/schedules/{id}/next",
     operation_id="nextRuns",
     summary="When a schedule is due",
-    responses={200: gives("Its next times.", NextRuns), **problems(400, 404, 422)},
+    responses={200: gives("Its next times.", NextRuns), **problems(400, 404)},
 )
 async def next_runs(
     id: Id,  # noqa: A002 - the word on the wire

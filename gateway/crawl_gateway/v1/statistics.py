@@ -18,7 +18,7 @@ router: Final = APIRouter(tags=["statistics"])
     "/statistics",
     operation_id="statistics",
     summary="Count jobs, queues and workers",
-    responses={200: gives("The numbers.", Statistics), **problems(400, 404, 422)},
+    responses={200: gives("The numbers.", Statistics), **problems(400, 404)},
 )
 async def statistics(session: SessionOf) -> Response:
     """Count what is there now; percentiles are exact, of the latest 1,000 jobs that have ended."""
