@@ -43,7 +43,7 @@ class Core:
         self.client_schedules = Schedules(self.transport)
         self.results = Results(self.client_jobs)
         self.workers = Workers(self.transport, self.client_jobs)
-        self.catalogue = Catalogue.load(settings.catalogue)
+        self.catalogue = Catalogue.of(settings.catalogue)
         self.identity = Identity(self.transport, settings.audiences, settings.token_seconds, settings.anonymous)
         self.rights = Rights(self.transport, settings.rights_seconds)
         self.limiter = Limiter(settings.requests_per_second, settings.burst)

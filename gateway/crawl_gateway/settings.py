@@ -78,14 +78,14 @@ class Settings(BaseSettings):
     """Changes that a stream can be resumed from."""
     urls_per_job: Annotated[int, Field(ge=1, le=URLS_CEILING)] = 50
     """The operator's `limits.urlsPerJob`: dialects whose clients expect it refuse a longer list at once."""
-    catalogue: Path | None = None
-    """A JSON file with what `crawl_worker --catalogue` tells of worker images: the processors that are task types."""
+    catalogue: tuple[Mapping[str, Any], ...] = ()
+    """What `crawl_worker --catalogue` tells of worker images: the processors that are types of tasks."""
     webhooks: bool = True
     """Whether the URLs of `spec.notify` are told how jobs end."""
     webhook_networks: tuple[Network, ...] = ()
     """Networks that webhooks may be in, beside public ones."""
     webhook_pause_seconds: Seconds = 5
-    """Before the second try of a message that did not arrive; each pause after it is four times as long, up to an hour."""
+    """Before the second try of a message that did not arrive; each later pause is four times as long, up to an hour."""
     origins: tuple[Origin, ...] = ()
     """Web pages of other origins that may call (CORS); none: no page but the gateway's own."""
     request_timeout_seconds: Seconds = 10

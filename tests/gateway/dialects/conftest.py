@@ -1,6 +1,5 @@
 """A gateway with a catalogue, an operator that serves a tenant, and a site, for all tests of a module."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,7 @@ def process(
 ) -> Iterator[GatewayProcess]:
     """A gateway that serves the whole cluster and knows the processors of an image."""
     folder: Path = tmp_path_factory.mktemp("gateway")
-    catalogue = folder / "catalogue.json"
-    catalogue.write_text(json.dumps(videos))
-    settings = {"catalogue": str(catalogue), "tokenSeconds": 1, "rightsSeconds": 1}
+    settings = {"catalogue": videos, "tokenSeconds": 1, "rightsSeconds": 1}
     with gateway(cluster, folder, server=proxy.url, **settings) as running:
         yield running
 

@@ -1,7 +1,5 @@
 """What is published of task types, and how parameters are checked by it."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,16 +64,13 @@ def test_two_absent_parameters_are_two_sentences() -> None:
 
 
 @pytest.fixture(scope="module")
-def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def listed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What a worker image with the example's processors publishes."""
-    folder = tmp_path_factory.mktemp("image")
-    file = folder / "catalogue.json"
-    file.write_text(json.dumps(published(installed(folder))))
-    return file
+    return published(installed(tmp_path_factory.mktemp("image")))
 
 
-def test_what_an_image_publishes_is_registered(listed: Path) -> None:
-    catalogue = Catalogue.load(listed)
+def test_what_an_image_publishes_is_registered(listed: list[dict[str, Any]]) -> None:
+    catalogue = Catalogue.of(listed)
     assert {"channel_scrape", "trending_scrape", "keyword_search", "batch_crawl"} <= set(catalogue.types)
     channel = catalogue.get("channel_scrape").described()
     assert channel.description
@@ -89,25 +84,27 @@ def test_what_an_image_publishes_is_registered(listed: Path) -> None:
     assert "views" in search["sort_by"].constraints["enum_values"]
 
 
-def test_every_example_is_one_that_passes(listed: Path) -> None:
-    catalogue = Catalogue.load(listed)
+def test_every_example_is_one_that_passes(listed: list[dict[str, Any]]) -> None:
+    catalogue = Catalogue.of(listed)
     for task_type in catalogue.types.values():
         for example in task_type.examples:
             assert task_type.prepared(example).items() >= example.items()
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["", "{", "7", '["a"]', '[{"name": "a"}]', '[{"name": "a", "parameters": {"type": 7}}]', '{"name": "a"}'],
+    "entry",
+    [
+        {},
+        {"name": "a"},
+        {"name": "a", "parameters": 7},
+        {"name": "a", "parameters": {"type": 7}},
+        {"name": "a", "parameters": {}, "examples": 7},
+    ],
 )
-def test_what_is_no_catalogue_is_refused(tmp_path: Path, content: str) -> None:
-    file = tmp_path / "catalogue.json"
-    file.write_text(content)
-    with pytest.raises(CatalogueError, match=r"catalogue\.json"):
-        Catalogue.load(file)
+def test_what_is_no_catalogue_is_refused(entry: dict[str, Any]) -> None:
+    with pytest.raises(CatalogueError, match=r"catalogue\.1"):
+        Catalogue.of([{"name": "good", "parameters": {}}, entry])
 
 
-def test_a_file_may_say_which_image_has_a_processor(tmp_path: Path) -> None:
-    file = tmp_path / "catalogue.json"
-    file.write_text(json.dumps([{"name": "search", "parameters": SCHEMA, "image": "plug:1"}]))
-    assert Catalogue.load(file).get("search").image == "plug:1"
+def test_an_entry_may_say_which_image_has_its_processor() -> None:
+    assert Catalogue.of([{"name": "search", "parameters": SCHEMA, "image": "plug:1"}]).get("search").image == "plug:1"

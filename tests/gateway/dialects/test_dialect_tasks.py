@@ -18,7 +18,7 @@ from crawl_gateway.errors import Problem
 from crawl_gateway.statistics import WorkerUse, count
 
 HEADLINES = TaskType("headlines", "Take headlines", {"properties": {"top_n": {"type": "integer", "default": 10}}})
-CATALOGUE = Catalogue({**Catalogue.load(None).types, "headlines": HEADLINES})
+CATALOGUE = Catalogue({**Catalogue.of(()).types, "headlines": HEADLINES})
 SEEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 

@@ -3,10 +3,8 @@
 Parameters are checked by their JSON schema before anything is stored, all errors at once, and defaults are filled in.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Self
 
 from jsonschema import Draft202012Validator
@@ -50,7 +48,7 @@ _CONSTRAINTS: Final = {
 
 
 class CatalogueError(ConfigurationError):
-    """The file holds no catalogue; the text says why."""
+    """What was configured is no catalogue; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -99,25 +97,25 @@ class Catalogue:
     types: Mapping[str, TaskType] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, file: Path | None) -> Self:
-        """Read the processors' types from a file, beside the built-in ones.
+    def of(cls, entries: Iterable[Mapping[str, Any]]) -> Self:
+        """Make it of the processors of worker images, beside the built-in types.
 
-        The file is what `crawl_worker --catalogue` writes, or several of them in one list; an entry of another image
-        than the operator's own names it as `image`.
+        Args:
+            entries: what `crawl_worker --catalogue` tells; one of another image than the operator's own names it as
+                `image`.
 
         Raises:
-            CatalogueError: it holds no catalogue.
+            CatalogueError: one is none.
         """
         types = {each.name: each for each in map(_built_in, BUILT_IN)}
-        if file is None:
-            return cls(types)
-        try:
-            listed = json.loads(file.read_text())
-            found = [_of_entry(entry) for entry in listed]
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, SchemaError) as error:
-            reason = error.message if isinstance(error, SchemaError) else error
-            raise CatalogueError(f"{file}: no catalogue as crawl_worker --catalogue writes it: {reason}") from error
-        return cls({**types, **{each.name: each for each in found}})
+        for number, entry in enumerate(entries):
+            try:
+                found = _of_entry(entry)
+            except (ValueError, TypeError, KeyError, AttributeError, SchemaError) as error:
+                reason = error.message if isinstance(error, SchemaError) else f"{type(error).__name__} {error}"
+                raise CatalogueError(f"catalogue.{number}: not as crawl_worker --catalogue has it: {reason}") from error
+            types[found.name] = found
+        return cls(types)
 
     def get(self, name: str) -> TaskType:
         """Return the type of that name.
