@@ -10,6 +10,11 @@ import pytest
 from aiohttp import web
 from dialect_cases import ask
 
+from crawl_client import (
+    JobFailedError,
+    TaskClient,
+    TimeoutError,  # noqa: A004 - the client's own
+)
 from demo.serving import LoopbackServer
 from demo.site import DemoSite
 from gateway_client import Gateway, GatewayProcess, Tenant, gateway, tenant
@@ -308,3 +313,68 @@ def test_who_is_not_known_or_may_not_is_told_in_the_same_form(
         assert other.get("/workers") == []
         for path in ("/tasks", f"/tasks/{number}", "/workers", "/statistics"):
             assert isinstance(other.get(path, 403, namespace=owner.name)["detail"], str)
+
+
+@pytest.fixture(scope="module")
+def client(process: GatewayProcess, owner: Tenant) -> Iterator[TaskClient]:
+    with TaskClient(process.url, token=owner.token, namespace=owner.name) as opened:
+        yield opened
+
+
+def test_the_client_tells_whether_a_call_went_well(client: TaskClient, done: dict[str, dict[str, Any]]) -> None:
+    number = done["completed"]["id"]
+    assert client.get_task(number).data == done["completed"]
+    assert client.list_tasks("failed").data == [each for each in client.list_tasks().data if each["status"] == "failed"]
+    assert len(client.list_tasks(limit=1).data) == 1
+    assert client.list_workers().success
+    assert client.get_statistics().data["status_counts"]
+    assert client.get_schema("channel_scrape").data in client.list_schemas().data["schemas"]
+    made = client.create_task("single_crawl", {"url": "https://example.org/"}, priority=1)
+    assert made.success
+    cancelled = client.cancel_task(made.data["id"])
+    assert (cancelled.success, cancelled.data) == (True, None)
+
+
+def test_the_client_says_why_a_call_went_wrong(client: TaskClient, owner: Tenant) -> None:
+    assert client.get_task(999999999).error == "Task 999999999 not found"
+    assert client.cancel_task(999999999).error == "Task 999999999 not found or cannot be cancelled"
+    assert client.get_schema("no/such").error == "Schema no/such not found"
+    wrong = client.create_task("keyword_search", {"top_n": 0, "sort_by": "size"})
+    assert wrong.error is not None
+    assert wrong.error.count(";") == 2
+    assert "odd" in (client.list_tasks("odd").error or "")
+    assert (client.list_tasks(limit=1001).error or "").startswith("HTTP 422: ")
+    with TaskClient("http://127.0.0.1:1") as nowhere:
+        assert nowhere.get_statistics().error
+    with TaskClient(str(client._http.base_url)) as nobody:
+        assert (nobody.get_statistics().error or "").startswith("HTTP 401: ")
+
+
+def test_the_client_waits_for_an_end(client: TaskClient, done: dict[str, dict[str, Any]], site: DemoSite) -> None:
+    made = client.create_task("single_crawl", {"url": site.url("/")}, priority=10)
+    found = client.wait_for_task(made.data["id"], timeout=60, poll=0.2)
+    assert found is not None
+    assert found["status"] == "completed"
+    for name in ("failed", "cancelled"):
+        with pytest.raises(JobFailedError, match=name):
+            client.wait_for_task(done[name]["id"], timeout=0)
+    assert client.wait_for_task(999999999) is None
+    waiting = client.create_task("single_crawl", {"url": site.url("/slow")}, priority=10)
+    with pytest.raises(TimeoutError, match=str(waiting.data["id"])):
+        client.wait_for_task(waiting.data["id"], timeout=0.3, poll=0.1)
+    client.cancel_task(waiting.data["id"])
+
+
+def test_the_client_creates_many_and_one_bad_one_stops_no_other(client: TaskClient) -> None:
+    tasks = [
+        {"type": "channel_scrape", "params": {"channel_url": "https://videos.example.org/@Name"}, "priority": 1},
+        {"type": "trending_scrape", "params": {"country": "nowhere"}},
+        {"type": "keyword_search", "params": {"query": "a"}, "priority": 1},
+    ]
+    batch = client.create_tasks(tasks)
+    assert [task["task_type"] for task in batch.created] == ["channel_scrape", "keyword_search"]
+    (failed,) = batch.failed
+    assert failed["task"] == tasks[1]
+    assert "country" in failed["error"]
+    for task in batch.created:
+        client.cancel_task(task["id"])
