@@ -83,7 +83,7 @@ def crawled(call: Gateway, site: DemoSite) -> dict[str, str]:
     metadata = {"ticket": {"id": 7, "tags": ["a", None]}}
     options = {"concurrency": 2, "cache_mode": "read_through"}
     ids = {
-        "good": submit(call, {**batch(site.url("/"), site.url("/about")), "options": options}, metadata=metadata),
+        "good": submit(call, {**batch(site.url("/"), site.url("/guide/length")), "options": options}, metadata=metadata),
         "partial": submit(call, batch(site.url("/"), site.url("/nowhere")), CLIENT, priority="critical"),
         "bad": submit(call, single(site.url("/nowhere"))),
     }
@@ -157,7 +157,7 @@ def test_the_result_of_a_job(call: Gateway, crawled: dict[str, str], site: DemoS
         assert good["processing_time_ms"] == state["processing_time_ms"]
         counts = {name: good["data"][name] for name in ("total_urls", "successful", "failed", "from_cache")}
         assert counts == {"total_urls": 2, "successful": 2, "failed": 0, "from_cache": 0}
-        assert {record["url"] for record in good["data"]["results"]} == {site.url("/"), site.url("/about")}
+        assert {record["url"] for record in good["data"]["results"]} == {site.url("/"), site.url("/guide/length")}
         assert good["data"]["result_url"].startswith("file:///")
 
 
