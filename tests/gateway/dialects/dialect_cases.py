@@ -9,6 +9,8 @@ from gateway_client import Gateway
 
 UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 SINGLE: dict[str, Any] = {"type": "Single", "single": {"url": "https://example.org/"}}
+COUNTS_HOLD = 1.1
+"""Seconds after which the gateway counts anew."""
 CREATED = "2026-03-01T10:00:00Z"
 
 

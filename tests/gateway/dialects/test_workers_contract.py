@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from dialect_cases import ask
+from dialect_cases import COUNTS_HOLD, ask
 
 from api_proxy import ApiProxy
 from demo.site import DemoSite
@@ -83,7 +84,9 @@ def crawled(call: Gateway, site: DemoSite) -> dict[str, str]:
     metadata = {"ticket": {"id": 7, "tags": ["a", None]}}
     options = {"concurrency": 2, "cache_mode": "read_through"}
     ids = {
-        "good": submit(call, {**batch(site.url("/"), site.url("/guide/length")), "options": options}, metadata=metadata),
+        "good": submit(
+            call, {**batch(site.url("/"), site.url("/guide/length")), "options": options}, metadata=metadata
+        ),
         "partial": submit(call, batch(site.url("/"), site.url("/nowhere")), CLIENT, priority="critical"),
         "bad": submit(call, single(site.url("/nowhere"))),
     }
@@ -328,6 +331,7 @@ def test_a_list_that_cannot_be_made_is_refused(call: Gateway, params: dict[str, 
 
 
 def test_the_queue_is_counted_in_both_spellings(call: Gateway, owner: Tenant, crawled: dict[str, str]) -> None:
+    time.sleep(COUNTS_HOLD)
     stored = json.loads(owner.jobs.kubectl("get", "crawljobs", "-o", "json").stdout)["items"]
     counts = [call.get(f"{base}{path}") for base in BOTH for path in ("/stats/queue", "/queue/stats")]
     assert all(each == counts[0] for each in counts)
@@ -366,6 +370,7 @@ def test_workers_are_counted_in_both_spellings(call: Gateway, site: DemoSite) ->
 
 
 def test_metrics_agree_with_the_objects(call: Gateway, owner: Tenant, crawled: dict[str, str]) -> None:
+    time.sleep(COUNTS_HOLD)
     stored = json.loads(owner.jobs.kubectl("get", "crawljobs", "-o", "json").stdout)["items"]
     took = sorted(
         item["status"]["processingTimeMs"]
