@@ -26,8 +26,6 @@ _log = logging.getLogger(__name__)
 _LONGEST_PAUSE: Final = 10.0
 _AHEAD_SECONDS: Final = 2.0
 """For how long a stream that goes on from a version of another gateway's is waited for to be known here."""
-_UNREAD: Final = 1000
-"""Changes that a reader may be behind before its stream is ended."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,8 @@ class Change(Generic[T]):
 class Reader(Generic[T]):
     """A stream's place: changes that it has not read yet, a bounded number of them."""
 
-    def __init__(self) -> None:
-        self._unread: asyncio.Queue[Change[T] | None] = asyncio.Queue(_UNREAD)
+    def __init__(self, most: int) -> None:
+        self._unread: asyncio.Queue[Change[T] | None] = asyncio.Queue(most)
         self.lost = False
         """Whether it was too slow: changes were missed."""
 
@@ -138,9 +136,9 @@ class Mirror(Generic[T]):
         return await self.until(_AHEAD_SECONDS, lambda: self.version >= since) and since >= self._since
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Reader[T]]:
-        """Open a place for a stream, from now on."""
-        reader: Reader[T] = Reader()
+    def read(self, most: int) -> Iterator[Reader[T]]:
+        """Open a place for a stream, from now on, which may be so many changes behind."""
+        reader: Reader[T] = Reader(most)
         self._readers.add(reader)
         try:
             yield reader

@@ -172,7 +172,7 @@ def test_every_answer_has_the_id_of_its_request_and_the_log_has_no_secret(
 ) -> None:
     answer = call.http.get("/v1/jobs", params={"search": "hunter2"}, headers={"X-Request-ID": "order-17"})
     assert answer.headers["x-request-id"] == "order-17"
-    for insane in ("a b", "x" * 200, "ä".encode().decode("latin-1")):
+    for insane in ("a b", "x" * 200, "<script>"):
         assert call.http.get("/v1/jobs", headers={"X-Request-ID": insane}).headers["x-request-id"] != insane
     log = process.log
     assert "order-17" in log
