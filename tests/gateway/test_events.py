@@ -11,7 +11,7 @@ from typing import Any, Self
 import httpx2
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from gateway_client import Gateway, GatewayProcess, Tenant, gateway, single, tenant
 from local_cluster.cluster import LocalCluster
@@ -224,6 +224,11 @@ def test_a_websocket_is_not_opened_for_strangers_or_pages_of_elsewhere(process: 
         assert caught.value.response.status_code == status
 
 
+def read_all(socket: ClientConnection) -> None:
+    while True:
+        socket.recv(5)
+
+
 @pytest.fixture
 def ending(cluster: LocalCluster, tmp_path: Path) -> Iterator[GatewayProcess]:
     with gateway(cluster, tmp_path) as running:
@@ -246,8 +251,7 @@ def test_a_gateway_ends_in_order(ending: GatewayProcess, owner: Tenant) -> None:
         stopping.start()
         assert stream.until("ENDED")[1]["code"] == "Stopping"
         with pytest.raises(ConnectionClosed):
-            while True:
-                socket.recv(5)
+            read_all(socket)
         stopping.join(15)
         assert time.monotonic() - began < 5
     assert "Traceback" not in ending.log
