@@ -23,7 +23,7 @@ from crawl_gateway.places import Places
 from crawl_gateway.rights import Rights
 from crawl_gateway.schedules import ScheduleDesk
 from crawl_gateway.settings import Settings
-from crawl_gateway.statistics import Counts
+from crawl_gateway.statistics import HOLDS_SECONDS, Counts
 from crawl_gateway.webhooks.notifier import Notifier
 from crawl_gateway.webhooks.sending import Sender
 
@@ -50,7 +50,7 @@ class Core:
         kept = (settings.namespaces, settings.remembered_changes)
         self.jobs = Mirrors(self.transport, self.client_jobs.objects, PLURAL, job_entry, *kept)
         self.schedules = Mirrors(self.transport, self.client_schedules.objects, SCHEDULE_PLURAL, schedule_entry, *kept)
-        self._counts = Counts()
+        self._counts = Counts(HOLDS_SECONDS)
         self.metrics = Metrics()
         self.metrics.watch(self.jobs, self.schedules)
         self.streams = Places(settings.streams_per_caller)

@@ -15,7 +15,7 @@ from crawl_gateway import idempotency, numbers
 from crawl_gateway.desk import Desk
 from crawl_gateway.errors import bad_request, refused
 from crawl_gateway.selection import Listed, Paging, Selection, page_of
-from crawl_gateway.statistics import Counts, Statistics
+from crawl_gateway.statistics import Counts, Statistics, counted
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class JobDesk(Desk[Job]):
     async def statistics(self) -> Statistics:
         """Count the jobs, from memory; not more than a second old."""
         await self.require("list")
-        return self.counts.of(self.mirror.shelf, self.namespace)
+        return await counted(self.counts, self.mirror.shelf, self.namespace)
 
     async def cancel(self, text: str) -> Job:
         """End a job for good.

@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """Jobs in one request."""
     remembered_changes: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Changes that a stream can be resumed from."""
+    unread_changes: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    """Changes that a stream may be behind before it is ended."""
     urls_per_job: Annotated[int, Field(ge=1, le=URLS_CEILING)] = 50
     """The operator's `limits.urlsPerJob`: dialects whose clients expect it refuse a longer list at once."""
     catalogue: tuple[Mapping[str, Any], ...] = ()

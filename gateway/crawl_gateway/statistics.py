@@ -1,7 +1,7 @@
 """Numbers about jobs, counted from memory: queues, workers, rates, and exact percentiles."""
 
+import asyncio
 import heapq
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,14 @@ from crawl_api.enums import JobType, Phase, Priority
 from crawl_client.models import GOOD, Job
 from crawl_client.stats import QueueStats, Tally
 from crawl_gateway.entries import Entry
+from crawl_gateway.recent import Recent
 from crawl_gateway.shelf import Shelf
 
 LATEST: Final = 1000
 """Finished jobs that percentiles are of."""
 _WINDOWS: Final = {"minute": 60, "hour": 3600, "day": 86400}
 _SHARES: Final = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-_HOLDS_SECONDS: Final = 1.0
+HOLDS_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,22 +70,13 @@ class Statistics:
         return sum(worker.current is not None for worker in self.workers)
 
 
-class Counts:
-    """Statistics of each namespace, counted anew at most once a second."""
+Counts = Recent[str, Statistics]
+"""Statistics by namespace, counted anew when they are older than `HOLDS_SECONDS`."""
 
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[float, Statistics]] = {}
 
-    def of(self, shelf: Shelf[Job], namespace: str) -> Statistics:
-        """Return the statistics of a namespace; "" is all."""
-        now = time.monotonic()
-        known = self._known.get(namespace)
-        if known is not None and known[0] > now:
-            return known[1]
-        self._known = {key: each for key, each in self._known.items() if each[0] > now}
-        counted = count(shelf.oldest_first(namespace) if namespace else shelf)
-        self._known[namespace] = (now + _HOLDS_SECONDS, counted)
-        return counted
+async def counted(counts: Counts, shelf: Shelf[Job], namespace: str) -> Statistics:
+    """Return the statistics of a namespace; "" is all. They are counted beside the event loop: it takes a while."""
+    return await counts.get(namespace, lambda: asyncio.to_thread(count, list(shelf.oldest_first(namespace))))
 
 
 def count(entries: Iterable[Entry[Job]]) -> Statistics:
