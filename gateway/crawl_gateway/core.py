@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -38,6 +39,7 @@ class Core:
 
     def __init__(self, settings: Settings, login: Login) -> None:
         self.settings = settings
+        self.started = time.monotonic()
         self.transport = Transport(login, timeout=settings.request_timeout_seconds, retries=2, parallel=64)
         self.client_jobs = Jobs(self.transport)
         self.client_schedules = Schedules(self.transport)

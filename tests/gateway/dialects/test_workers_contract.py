@@ -511,3 +511,16 @@ def test_a_pool_that_has_not_started_is_503(unserved: Gateway) -> None:
             assert (detail["type"], detail["retryable"]) == ("NoOperator", True)
             assert answer.headers["retry-after"]
     assert unserved.get(f"{SERVER}/stats/queue")["pending"] == 1
+    health = unserved.get("/health")
+    assert (
+        health.items()
+        >= {
+            "status": "unhealthy",
+            "overall_healthy": False,
+            "queue_healthy": True,
+            "worker_pool_healthy": False,
+        }.items()
+    )
+    assert health["message"].startswith("pool: ")
+    assert health["uptime_seconds"] > 0
+    assert unserved.get("/ready")
