@@ -1,6 +1,7 @@
 """The application: faces, probes, documentation, and what all of them have in common."""
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -22,10 +23,14 @@ from crawl_gateway.envelope import Envelope
 from crawl_gateway.errors import Problem, RefusedError, of_status, problem_of
 from crawl_gateway.faces import Face, answer
 
+_log = logging.getLogger(__name__)
+
 FACES: Final[tuple[Face, ...]] = (v1.FACE, *DIALECTS)
 """Every dialect that is spoken."""
 
 VERSION: Final = "1.0.0"
+_TOLD: Final = frozenset({404, 409, 429, 500, 502, 503, 504})
+"""Statuses whose messages are logged."""
 _FORESEEN: Final = (RefusedError, AppError, TimeoutError)
 _ASKED: Final = (
     "Authorization",
@@ -85,7 +90,11 @@ def create(core: Core, faces: Sequence[Face] = FACES) -> FastAPI:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return answer(request.scope, _problem(error))
+    problem = _problem(error)
+    said = problem.message if problem.status in _TOLD else ""  # others may repeat what was sent, secrets too
+    level = logging.ERROR if problem.status >= 500 else logging.WARNING
+    _log.log(level, "%s: %s %r id=%s", request.method, problem.code, said, request.scope.get("request_id", "-"))
+    return answer(request.scope, problem)
 
 
 def _problem(error: Exception) -> Problem:
