@@ -126,8 +126,7 @@ def written(ledger: Ledger) -> str:
 
 def agenda(job: Job, now: datetime) -> Agenda:
     """Decide what is to be sent now, and when to look again."""
-    end = end_of(job)
-    if not end:
+    if not job.raw["spec"].get("notify") or not (end := end_of(job)):
         return Agenda()
     ledger, due, later = read(job), list[Due](), list[datetime]()
     for hook in hooks_of(job):
