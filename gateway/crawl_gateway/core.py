@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -27,6 +28,8 @@ from crawl_gateway.settings import Settings
 from crawl_gateway.statistics import HOLDS_SECONDS, Counts
 from crawl_gateway.webhooks.notifier import Notifier
 from crawl_gateway.webhooks.sending import Sender
+
+_log = logging.getLogger(__name__)
 
 
 class Core:
@@ -69,10 +72,13 @@ class Core:
             ]
             if self.settings.webhooks:
                 keeping.append(asyncio.create_task(self._notify()))
+            for task in keeping:
+                task.add_done_callback(_ended)
             try:
                 yield
             finally:
                 for task in keeping:
+                    task.remove_done_callback(_ended)
                     task.cancel()
                 await asyncio.gather(*keeping, return_exceptions=True)
 
@@ -116,3 +122,9 @@ class Core:
             mirror=self.schedules.of(namespace),
             schedules=self.client_schedules,
         )
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """Say that something has ended which nobody has told to."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("the gateway goes on without a part of it", exc_info=error)

@@ -27,6 +27,8 @@ _IDLE_SECONDS: Final = 30.0
 _AGAIN: Final = timedelta(seconds=5)
 """When a job is looked at again whose ledger could not be written."""
 _AT_ONCE: Final = 16
+_BEHIND: Final = 10_000
+"""Changes that may wait to be looked at; after more, everything is looked at anew."""
 _TRIES: Final = 20
 
 
@@ -60,7 +62,7 @@ class Notifier:
             pass
         async with asyncio.TaskGroup() as group:
             while True:
-                with self._mirror.read() as reader:
+                with self._mirror.read(_BEHIND) as reader:
                     for entry in list(self._mirror.shelf):
                         self._look(group, entry.object)
                     while not reader.lost:
