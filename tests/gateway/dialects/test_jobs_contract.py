@@ -28,6 +28,11 @@ MEMBERS = {
 }
 
 
+@pytest.fixture(scope="module")
+def process(speaking: GatewayProcess) -> GatewayProcess:
+    return speaking
+
+
 def enqueue(call: Gateway, kind: str, payload: Any, **more: Any) -> str:
     job_id: str = call.call("POST", "/jobs", 202, {"type": kind, "payload": payload}, **more)["job_id"]
     return job_id

@@ -28,6 +28,11 @@ TASK = {"id", "task_type", "status", "created_at", "claimed_by"}
 WORDS = ("queued", "claimed", "completed", "failed", "cancelled")
 
 
+@pytest.fixture(scope="module")
+def process(speaking: GatewayProcess) -> GatewayProcess:
+    return speaking
+
+
 def create(call: Gateway, task_type: str, parameters: dict[str, Any], priority: int | None = None) -> dict[str, Any]:
     """Create a task and return its answer."""
     body = {"task_type": task_type, "parameters": parameters} | ({"priority": priority} if priority else {})
@@ -370,7 +375,7 @@ def test_the_client_waits_for_an_end(client: TaskClient, done: dict[str, dict[st
 
 
 def test_the_client_creates_many_and_one_bad_one_stops_no_other(client: TaskClient) -> None:
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"type": "channel_scrape", "params": {"channel_url": "https://videos.example.org/@Name"}, "priority": 1},
         {"type": "trending_scrape", "params": {"country": "nowhere"}},
         {"type": "keyword_search", "params": {"query": "a"}, "priority": 1},

@@ -30,6 +30,11 @@ NOBODY = str(uuid.UUID(int=1))
 UNDER_WAY = {"Pending", "Delayed", "Processing", "Retry"}
 
 
+@pytest.fixture(scope="module")
+def process(speaking: GatewayProcess) -> GatewayProcess:
+    return speaking
+
+
 def single(url: str) -> dict[str, Any]:
     return {"type": "single_crawl", "url": url}
 
