@@ -10,7 +10,6 @@ from datetime import timedelta
 from crawl_api.names import PLURAL, SCHEDULE_PLURAL
 from crawl_client.jobs import Jobs
 from crawl_client.kubeconfig import Login
-from crawl_client.results import Results
 from crawl_client.schedules import Schedules
 from crawl_client.transport import Transport
 from crawl_client.workers import Workers
@@ -26,6 +25,7 @@ from crawl_gateway.rights import Rights
 from crawl_gateway.schedules import ScheduleDesk
 from crawl_gateway.settings import Settings
 from crawl_gateway.statistics import HOLDS_SECONDS, Counts
+from crawl_gateway.stored import Stored
 from crawl_gateway.webhooks.notifier import Notifier
 from crawl_gateway.webhooks.sending import Sender
 
@@ -46,7 +46,7 @@ class Core:
         self.transport = Transport(login, timeout=settings.request_timeout_seconds, retries=2, parallel=64)
         self.client_jobs = Jobs(self.transport)
         self.client_schedules = Schedules(self.transport)
-        self.results = Results(self.client_jobs)
+        self.results = Stored(self.transport, self.client_jobs, settings.results_url)
         self.workers = Workers(self.transport, self.client_jobs)
         self.catalogue = Catalogue.of(settings.catalogue)
         self.identity = Identity(self.transport, settings.audiences, settings.token_seconds, settings.anonymous)
@@ -81,6 +81,7 @@ class Core:
                     task.remove_done_callback(_ended)
                     task.cancel()
                 await asyncio.gather(*keeping, return_exceptions=True)
+                await self.results.aclose()
 
     async def _notify(self) -> None:
         pause = timedelta(seconds=self.settings.webhook_pause_seconds)

@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     """Before the second try of a message that did not arrive; each later pause is four times as long, up to an hour."""
     origins: tuple[Origin, ...] = ()
     """Web pages of other origins that may call (CORS); none: no page but the gateway's own."""
+    results_url: Annotated[str, Field(pattern=r"^(https?://[^\s]+)?$", max_length=200)] = ""
+    """Where the operator hands out results; empty: those that jobs do not hold themselves are not passed on."""
     request_timeout_seconds: Seconds = 10
     """Time limit of one request to the Kubernetes API."""
     shutdown_seconds: Seconds = 20

@@ -37,6 +37,7 @@ CALLS = [
     ("GET", "/why"),
     ("GET", "/result"),
     ("GET", "/records"),
+    ("GET", "/file"),
     ("POST", "/cancel"),
     ("POST", "/suspend"),
     ("POST", "/resume"),
