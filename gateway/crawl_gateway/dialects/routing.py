@@ -1,11 +1,15 @@
 """What the routes of all dialects share."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
+from json import JSONDecodeError
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Header
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from pydantic_core import from_json
+from starlette.requests import Request
+from starlette.responses import Response
 
 from crawl_client.errors import NotFoundError, ResultUnavailableError
 from crawl_gateway.errors import RefusedError, refused
@@ -30,6 +34,29 @@ _MEANINGS: Final = {
     500: "Something went wrong here.",
     503: "The Kubernetes API does not answer, or nobody works.",
 }
+
+
+class _Request(Request):
+    """A request whose body is JSON by the standard: no NaN, no half of a character, no depth without end."""
+
+    async def json(self) -> Any:
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as error:
+            raise JSONDecodeError(str(error), "", 0) from error
+
+
+class Route(APIRoute):
+    """A route that reads its body strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what handles a request."""
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handle(_Request(request.scope, request.receive))
+
+        return strictly
 
 
 def problems(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -16,7 +16,7 @@ EXAMPLE: Final[JsonDict] = {
 class Wire(BaseModel):
     """A piece of a request or an answer."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class EnqueueJobPayload(Wire):

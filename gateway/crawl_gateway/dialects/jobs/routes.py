@@ -13,13 +13,15 @@ from crawl_gateway.dialects.jobs.models import (
     JobProgressResponse,
     JobsError,
 )
-from crawl_gateway.dialects.routing import Key, answered, found, operation_id, problems
+from crawl_gateway.dialects.routing import Key, Route, answered, found, operation_id, problems
 from crawl_gateway.dialects.words import within
 from crawl_gateway.faces import Face
 from crawl_gateway.ids import job_id
 from crawl_gateway.session import SessionOf
 
-_router: Final = APIRouter(prefix="/jobs", tags=["jobs by type and payload"], generate_unique_id_function=operation_id)
+_router: Final = APIRouter(
+    prefix="/jobs", tags=["jobs by type and payload"], route_class=Route, generate_unique_id_function=operation_id
+)
 Id = Annotated[
     str, Path(min_length=1, max_length=255, description="`job_…`; every other id of a job is understood too.")
 ]

@@ -13,7 +13,7 @@ _TASK: Final[JsonDict] = {"task_type": "batch_crawl", "parameters": {"urls": ["h
 class Wire(BaseModel):
     """A piece of a request or an answer."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class TaskCreate(Wire):

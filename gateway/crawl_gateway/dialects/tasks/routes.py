@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from crawl_client.errors import ConflictError
 from crawl_client.models import Job
-from crawl_gateway.dialects.routing import Key, answered, found, operation_id, problems
+from crawl_gateway.dialects.routing import Key, Route, answered, found, operation_id, problems
 from crawl_gateway.dialects.tasks import examples, translate
 from crawl_gateway.dialects.tasks.models import (
     BadTask,
@@ -31,7 +31,7 @@ _CANCEL_SECONDS: Final = 2.0
 
 _MOST_WORKERS: Final = 1000
 
-_router: Final = APIRouter(generate_unique_id_function=operation_id)
+_router: Final = APIRouter(route_class=Route, generate_unique_id_function=operation_id)
 Id = Annotated[int, Path(ge=0, description="The task's number.")]
 
 

@@ -12,7 +12,7 @@ from crawl_client.answers import Page
 from crawl_client.errors import UnavailableError
 from crawl_client.results import result_of
 from crawl_client.stats import pool
-from crawl_gateway.dialects.routing import Key, answered, found, operation_id, problems
+from crawl_gateway.dialects.routing import Key, Route, answered, found, operation_id, problems
 from crawl_gateway.dialects.words import phases_of, within
 from crawl_gateway.dialects.workers import answers, examples
 from crawl_gateway.dialects.workers.answers import CLIENT, SERVER, Words
@@ -38,7 +38,7 @@ from crawl_gateway.session import SessionOf
 _CLIENT: Final = "/api/v1/workers"
 _SERVER: Final = "/workers"
 
-_routes: Final = APIRouter()
+_routes: Final = APIRouter(route_class=Route)
 Id = Annotated[
     str, Path(min_length=1, max_length=253, description="A UUID; every other id of a job is understood too.")
 ]
@@ -155,7 +155,7 @@ async def delete_schedule(job_id: Id, session: SessionOf) -> Response:
 
 
 def _router() -> APIRouter:
-    router = APIRouter(generate_unique_id_function=operation_id)
+    router = APIRouter(route_class=Route, generate_unique_id_function=operation_id)
     router.include_router(_routes, prefix=_SERVER, tags=["workers"])
     router.include_router(_routes, prefix=_CLIENT, tags=["workers, as the Python client has them"])
     return router
