@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test faults bench-reconcile bench-schedule bench-worker bench-test e2e kind check fix generate \
+.PHONY: help setup build demo demo-down test faults bench-reconcile bench-schedule bench-worker bench-gateway bench-test e2e kind check fix generate \
   lock clean
 
 help: ## List the commands
@@ -57,6 +57,9 @@ bench-worker: export PYTHONPATH := examples:tests
 bench-worker: $(INSTALLED) ## Measure the worker beside Scrapy spiders on a documentation tree (ARGS=--quick for seconds instead of minutes)
 	@$(BIN)/python -m crawl_benchmarks.worker $(ARGS)
 
+bench-gateway: build ## Measure the gateway beside the same calls straight to the API server (ARGS=--quick for seconds instead of minutes)
+	@$(BIN)/python -m crawl_benchmarks.gateway $(ARGS)
+
 bench-test: build ## Test that the benchmarks work
 	@$(BIN)/python -m pytest -m benchmarks
 
@@ -66,13 +69,15 @@ e2e: $(INSTALLED) ## Install chart and images on a real node, and use them (root
 
 kind: export KUBECONFIG := $(CURDIR)/.kind/kubeconfig
 kind: $(INSTALLED) ## Install chart and images on kind and try them (needs Docker and kind; leaves it running)
+	docker build -q -f gateway/Containerfile -t crawl-gateway:0.1.0 .
 	docker build -q -f operator/Containerfile -t crawl-operator:0.1.0 .
 	docker build -q -f worker_image/Containerfile -t crawl-worker:0.1.0 .
 	mkdir -p .kind
 	kind create cluster --name crawl-operator --wait 2m
-	kind load docker-image --name crawl-operator crawl-operator:0.1.0 crawl-worker:0.1.0
+	kind load docker-image --name crawl-operator crawl-gateway:0.1.0 crawl-operator:0.1.0 crawl-worker:0.1.0
 	helm=$$($(BIN)/python -m local_cluster build helm)/helm; \
 	$$helm install crawl-operator charts/crawl-operator --namespace crawl-operator --create-namespace --wait \
+	  --set gateway.enabled=true \
 	&& $$helm test crawl-operator --namespace crawl-operator --logs
 	@echo 'export KUBECONFIG=$(KUBECONFIG)   to use it;   kind delete cluster --name crawl-operator   to end it'
 
@@ -97,7 +102,7 @@ generate: $(INSTALLED) ## Write anew the CRDs from the models, what the chart co
 lock: $(INSTALLED) ## Pin the newest versions of all dependencies, those of the images too
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --output-file requirements.lock
-	@for image in operator:operator worker:worker_image; do \
+	@for image in gateway:gateway operator:operator worker:worker_image; do \
 	  $(BIN)/uv pip compile --quiet pyproject.toml --extra $${image%%:*} --constraint requirements.lock --universal \
 	    --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --output-file $${image##*:}/requirements.lock || exit 1; done

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlparse
 from crawl_api.job_types import JobType
 from local_cluster import operator_process
 from local_cluster.cluster import LocalCluster
-from local_cluster.operator_process import ROOT, WORKER_IMAGE, ask, free_port, prepare, wait_until
+from local_cluster.operator_process import ROOT, WORKER_IMAGE, prepare
+from local_cluster.programs import ask, free_port, wait_until
 
 __all__ = [
     "ROOT",

@@ -12,31 +12,11 @@ from crawl_cli.output import note
 from crawl_client.client import CrawlClient
 from crawl_client.errors import ResultUnavailableError
 from crawl_client.models import Job
+from crawl_client.rows import row
 
 FORMS: Final = ("json", "jsonl", "csv", "parquet")
 
 Rows = AsyncIterator[dict[str, Any]]
-
-_COLUMNS: Final = (
-    "namespace",
-    "name",
-    "uid",
-    "displayName",
-    "type",
-    "priority",
-    "phase",
-    "percent",
-    "succeeded",
-    "failed",
-    "retries",
-    "worker",
-    "createdAt",
-    "startedAt",
-    "completedAt",
-    "processingTimeMs",
-    "lastError",
-    "resultURL",
-)
 
 
 def form_of(form: str, file: Path | None) -> str:
@@ -62,29 +42,7 @@ async def each(jobs: Iterable[Job]) -> AsyncIterator[Job]:
 async def jobs(source: AsyncIterator[Job]) -> Rows:
     """Yield a flat row for each job."""
     async for job in source:
-        status = job.raw.get("status", {})
-        progress = job.progress
-        values = (
-            job.namespace,
-            job.name,
-            job.uid,
-            job.display_name,
-            str(job.type),
-            str(job.priority),
-            str(job.phase),
-            job.percent,
-            progress.get("succeeded", 0),
-            progress.get("failed", 0),
-            job.retries,
-            job.worker,
-            job.raw["metadata"]["creationTimestamp"],
-            status.get("startedAt"),
-            status.get("completedAt"),
-            status.get("processingTimeMs"),
-            job.last_error,
-            job.result_url,
-        )
-        yield dict(zip(_COLUMNS, values, strict=True))
+        yield row(job)
 
 
 async def records(client: CrawlClient, source: AsyncIterator[Job]) -> Rows:
@@ -107,9 +65,9 @@ async def write(rows: Rows, form: str, file: Path | None) -> int:
         return await _stream(rows, form, target)
 
 
-def line(row: dict[str, Any]) -> str:
+def line(values: dict[str, Any]) -> str:
     """Return a row as a line of JSON."""
-    return json.dumps(row, ensure_ascii=False, default=str) + "\n"
+    return json.dumps(values, ensure_ascii=False, default=str) + "\n"
 
 
 async def _stream(rows: Rows, form: str, target: IO[str]) -> int:
@@ -117,14 +75,14 @@ async def _stream(rows: Rows, form: str, target: IO[str]) -> int:
     writer: csv.DictWriter[str] | None = None
     if form == "json":
         target.write("[")
-    async for row in rows:
+    async for values in rows:
         if form == "csv":
             if writer is None:
-                writer = csv.DictWriter(target, list(row), extrasaction="ignore", lineterminator="\n")
+                writer = csv.DictWriter(target, list(values), extrasaction="ignore", lineterminator="\n")
                 writer.writeheader()
-            writer.writerow({key: _cell(value) for key, value in row.items()})
+            writer.writerow({key: _cell(value) for key, value in values.items()})
         else:
-            target.write((",\n" if count else "\n") + line(row).rstrip() if form == "json" else line(row))
+            target.write((",\n" if count else "\n") + line(values).rstrip() if form == "json" else line(values))
         count += 1
     if form == "json":
         target.write("\n]\n")

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from crawl_client.requested import NewJob, NewSchedule, batch, custom, maintenance, pdf, schedule, single, site
     from crawl_client.results import Result
     from crawl_client.stats import Health, QueueStats, WorkerStats
+    from crawl_client.tasks import TaskClient
     from crawl_client.timetables import next_runs
     from crawl_client.waits import Why
     from crawl_client.workers import Worker
@@ -80,6 +81,7 @@ _PLACES: Final = {
     ),
     "crawl_client.results": ("Result",),
     "crawl_client.stats": ("Health", "QueueStats", "WorkerStats"),
+    "crawl_client.tasks": ("TaskClient",),
     "crawl_client.timetables": ("next_runs",),
     "crawl_client.waits": ("Why",),
     "crawl_client.workers": ("Worker",),
@@ -116,6 +118,7 @@ __all__ = [
     "Result",
     "ResultUnavailableError",
     "Schedule",
+    "TaskClient",
     "TimeoutError",
     "UnavailableError",
     "ValidationError",

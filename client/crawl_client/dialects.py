@@ -24,7 +24,8 @@ _NUMBERS: Final = ((3, Priority.LOW), (6, Priority.NORMAL), (8, Priority.HIGH), 
 _NOT_A_NAME: Final = re.compile(r"[^a-z0-9]+")
 
 
-def _plain(word: str) -> str:
+def plain(word: str) -> str:
+    """Return a word as it is compared: `DEAD_LETTER`, `dead-letter` and `DeadLetter` are one."""
     return re.sub(r"[\s_-]", "", word).lower()
 
 
@@ -39,9 +40,9 @@ def phases(words: str | Phase | Iterable[str | Phase]) -> frozenset[Phase]:
     """
     found: frozenset[Phase] = frozenset()
     for word in [words] if isinstance(words, str) else words:
-        if _plain(word) not in _WORDS:
+        if plain(word) not in _WORDS:
             raise ValidationError([f"{word!r} is no phase; there are {', '.join(Phase)}, queued, active and finished"])
-        found |= _WORDS[_plain(word)]
+        found |= _WORDS[plain(word)]
     return found
 
 
@@ -70,9 +71,9 @@ def job_type(value: str | JobType) -> JobType:
         ValidationError: it means none.
     """
     for each in JobType:
-        if each.lower() == _plain(value):
+        if each.lower() == plain(value):
             return each
-    if (found := _TYPES.get(_plain(value))) is not None:
+    if (found := _TYPES.get(plain(value))) is not None:
         return found
     raise ValidationError([f"{value!r} is no job type; there are {', '.join(JobType)}"])
 

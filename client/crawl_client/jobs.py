@@ -24,7 +24,7 @@ from crawl_client.transport import Transport
 if TYPE_CHECKING:
     from crawl_client.requested import NewJob  # the models take their time to load
 
-MUTABLE: Final = frozenset({"priority", "metadata", "suspend", "cancel", "ttl"})
+MUTABLE: Final = frozenset({"priority", "metadata", "suspend", "cancel", "ttl", "notify"})
 _JOB_ID: Final = re.compile(r"job_[0-9a-f]{32}")
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -222,7 +222,7 @@ class Jobs:
         return await self._annotate(job, ANNOTATION_REQUEUE, uuid.uuid4().hex)
 
     async def update(self, name: str, namespace: str | None = None, **changes: Any) -> Job:
-        """Change what may change after creation: priority, suspend, cancel, ttl, metadata.
+        """Change what may change after creation: priority, suspend, cancel, ttl, notify, metadata.
 
         Raises:
             ValidationError: something else was to change, or not any more.

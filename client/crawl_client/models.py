@@ -156,6 +156,11 @@ class Job(ApiObject):
         return int(self._said.get("retryCount", 0))
 
     @property
+    def next_retry(self) -> datetime | None:
+        """When the next attempt is due, while it waits for one."""
+        return _time(self._said.get("nextRetryAt"))
+
+    @property
     def worker(self) -> str:
         """The pod that runs, or last ran, it; empty before the first."""
         return str(self._said.get("workerId", ""))
@@ -166,6 +171,16 @@ class Job(ApiObject):
         return str(self._said.get("lastError", ""))
 
     @property
+    def submitted(self) -> datetime:
+        """When it was accepted, to the microsecond; to the second while no operator has seen it."""
+        return _time(self._said.get("submittedAt")) or self.created
+
+    @property
+    def updated(self) -> datetime:
+        """When its status last changed."""
+        return _time(self._said.get("updatedAt")) or self.submitted
+
+    @property
     def started(self) -> datetime | None:
         """When its first worker started."""
         return _time(self._said.get("startedAt"))
@@ -174,6 +189,12 @@ class Job(ApiObject):
     def completed(self) -> datetime | None:
         """When it ended, well or not."""
         return _time(self._said.get("completedAt"))
+
+    @property
+    def processing_time_ms(self) -> int | None:
+        """How long it took from its first worker's start; None while it has not ended, or where none started."""
+        took: int | None = self._said.get("processingTimeMs")
+        return took
 
     @property
     def duration(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final, Self, TypedDict, Unpack
 from crawl_api.crawljob import Dependency, RetryOptions, Ttl
 from crawl_api.enums import JobType, Priority
 from crawl_api.names import API_VERSION, KIND, SCHEDULE_KIND
+from crawl_api.notify import Webhook
 from crawl_api.options import ExtractOptions, FetchOptions
 from crawl_api.output import OutputOptions
 from crawl_api.worker_options import WorkerOptions
@@ -39,6 +40,8 @@ class Options(TypedDict, total=False):
     """Names of jobs, or jobs that are submitted with it."""
     suspend: bool
     ttl: Ttl | Mapping[str, Any] | None
+    notify: Iterable[Webhook | Mapping[str, Any]]
+    """Whom the gateway tells how it has ended."""
     worker: WorkerOptions | Mapping[str, Any] | None
     metadata: Mapping[str, Any]
 
@@ -181,6 +184,24 @@ def custom(processor: str, parameters: Mapping[str, Any] | None = None, **option
     return _new(JobType.CUSTOM, {"processor": processor, "parameters": dict(parameters or {})}, options)
 
 
+def maintenance(task: str, parameters: Mapping[str, Any] | None = None, **options: Unpack[Options]) -> NewJob:
+    """Make a job that looks after what crawls leave behind.
+
+    >>> maintenance("cache_cleanup", {"olderThanSeconds": 0}).spec["maintenance"]["task"]
+    'cache_cleanup'
+    """
+    return _new(JobType.MAINTENANCE, {"task": task, "parameters": dict(parameters or {})}, options)
+
+
+def of_type(job_type: JobType, member: Mapping[str, Any], **options: Unpack[Options]) -> NewJob:
+    """Make a job of a type that is only known when it is made, from the member of the spec of that name.
+
+    >>> of_type(JobType.SINGLE, {"url": "https://example.org/"}).spec["single"]
+    {'url': 'https://example.org/'}
+    """
+    return _new(job_type, member, options)
+
+
 def schedule(  # noqa: PLR0913 - what a schedule may be told
     name: str,
     cron: str,
@@ -238,6 +259,8 @@ def _new(job_type: JobType, member: Mapping[str, Any], options: Options) -> NewJ
         given.setdefault("display_name", name)
     if "priority" in given:
         given["priority"] = priority(given["priority"])
+    if "notify" in given:
+        given["notify"] = tuple(given["notify"])
     if "depends_on" in given:
         given["depends_on"] = [_dependency(each) for each in given["depends_on"]]
     spec = job_spec({"type": job_type, job_type.lower(): member, **given})

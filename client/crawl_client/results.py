@@ -86,7 +86,7 @@ class Results:
             result = await client.results.get("docs")
             print(result.success, result.items, result.processing_time_ms)
         """
-        return _result(await self._jobs.get(name, namespace))
+        return result_of(await self._jobs.get(name, namespace))
 
     async def records(self, name: str, namespace: str | None = None) -> AsyncIterator[dict[str, Any]]:
         """Yield a job's records, one per URL, however many: they are read as a stream.
@@ -191,7 +191,12 @@ async def _from_bucket(url: str) -> AsyncGenerator[bytes, None]:
         raise ResultUnavailableError(f"{url} cannot be read: {why}", 404, reason="Unreachable") from error
 
 
-def _result(job: Job) -> Result:
+def result_of(job: Job) -> Result:
+    """Return what a job came to that is at hand.
+
+    Raises:
+        ResultUnavailableError: it has not ended, or made nothing, or its result's time is over.
+    """
     said = job.raw.get("status", {})
     available = job.condition("ResultAvailable")
     if not job.finished:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +14,7 @@ from crawl_client.filters import EVERY, Filter
 from crawl_client.jobs import Jobs
 from crawl_client.models import GOOD, Job
 from crawl_client.transport import Transport
-from crawl_client.workers import Workers
+from crawl_client.workers import Worker, Workers
 
 UNSEEN_SECONDS: Final = 30.0
 """A job that no operator has looked at for longer means that none is at work."""
@@ -54,6 +54,50 @@ class QueueStats:
     def from_dict(cls, data: Mapping[str, int]) -> "QueueStats":
         """Make it from counts by the names of its members; what is unknown is left out."""
         return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})  # type: ignore[arg-type]
+
+
+class Tally:
+    """Counts jobs one by one, so that none need be kept."""
+
+    def __init__(self) -> None:
+        self._now = datetime.now(UTC)
+        self._phases: Counter[Phase] = Counter()
+        self._types: Counter[JobType] = Counter()
+        self._waiting: Counter[Priority] = Counter()
+        self._running: Counter[Priority] = Counter()
+        self._unseen = 0.0
+
+    def add(self, job: Job) -> None:
+        """Count a job."""
+        self.count(job, job.phase, job.type, job.priority)
+
+    def count(self, job: Job, phase: Phase, kind: JobType, priority: Priority) -> None:
+        """Count a job of which some is known already."""
+        self._phases[phase] += 1
+        self._types[kind] += 1
+        if phase is Phase.PENDING:
+            self._waiting[priority] += 1
+            self._unseen = max(self._unseen, _unseen(job, self._now))
+        elif phase is Phase.PROCESSING:
+            self._running[priority] += 1
+
+    def stats(self) -> QueueStats:
+        """Return what was counted."""
+        phases = self._phases
+        return QueueStats(
+            pending=phases[Phase.PENDING],
+            processing=phases[Phase.PROCESSING],
+            completed=sum(phases[phase] for phase in GOOD),
+            failed=sum(number for phase, number in phases.items() if phase.terminal and phase not in GOOD),
+            retry=phases[Phase.RETRY],
+            delayed=phases[Phase.DELAYED] + phases[Phase.SUSPENDED],
+            dead_letter=phases[Phase.DEAD_LETTER],
+            by_phase=dict(phases),
+            by_type=dict(self._types),
+            waiting=dict(self._waiting),
+            running=dict(self._running),
+            oldest_unseen=self._unseen,
+        )
 
 
 @dataclass(frozen=True)
@@ -116,32 +160,10 @@ class Stats:
             queue = await client.stats.queue()
             print(queue.pending, queue.processing, queue.total)
         """
-        phases, types, waiting, running = Counter[Phase](), Counter[JobType](), Counter[Priority](), Counter[Priority]()
-        unseen = 0.0
-        now = datetime.now(UTC)
+        tally = Tally()
         async for job in self._jobs.iterate(where, namespace):
-            phases[job.phase] += 1
-            types[job.type] += 1
-            if job.phase is Phase.PENDING:
-                waiting[job.priority] += 1
-                unseen = max(unseen, _unseen(job, now))
-            elif job.phase is Phase.PROCESSING:
-                running[job.priority] += 1
-        ended_badly = sum(number for phase, number in phases.items() if phase.terminal and phase not in GOOD)
-        return QueueStats(
-            pending=phases[Phase.PENDING],
-            processing=phases[Phase.PROCESSING],
-            completed=sum(phases[phase] for phase in GOOD),
-            failed=ended_badly,
-            retry=phases[Phase.RETRY],
-            delayed=phases[Phase.DELAYED] + phases[Phase.SUSPENDED],
-            dead_letter=phases[Phase.DEAD_LETTER],
-            by_phase=dict(phases),
-            by_type=dict(types),
-            waiting=dict(waiting),
-            running=dict(running),
-            oldest_unseen=unseen,
-        )
+            tally.add(job)
+        return tally.stats()
 
     async def workers(self, namespace: str | None = None) -> WorkerStats:
         """Count worker pods and what came of their work.
@@ -154,22 +176,7 @@ class Stats:
             workers = await client.stats.workers()
             print(workers.healthy_workers, workers.total_workers)
         """
-        queue = await self.queue(namespace)
-        if queue.oldest_unseen > UNSEEN_SECONDS:
-            raise UnavailableError(
-                f"no operator is at work: a job has waited for {queue.oldest_unseen:.0f} s to be looked at; "
-                "see that the operator runs and serves this namespace",
-                503,
-                reason="NoOperator",
-            )
-        pods = [worker for worker in await self._workers.list(namespace) if worker.alive]
-        return WorkerStats(
-            total_workers=len(pods),
-            healthy_workers=sum(worker.ready for worker in pods),
-            total_jobs_processed=queue.completed + queue.failed,
-            total_jobs_failed=queue.failed,
-            is_running=True,
-        )
+        return pool(await self.queue(namespace), await self._workers.list(namespace))
 
     async def health(self, namespace: str | None = None, *, operator_namespace: str = "crawl-operator") -> Health:
         """Look at everything between here and the jobs.
@@ -219,6 +226,29 @@ class Stats:
             holder,
             f"the leader {holder!r} was last heard of {age:.0f} s ago" if holder and age > 2 * seconds else "",
         )
+
+
+def pool(queue: QueueStats, workers: Iterable[Worker]) -> WorkerStats:
+    """Say who works, from the jobs and the worker pods.
+
+    Raises:
+        UnavailableError: with status 503: jobs wait, and no operator is at work.
+    """
+    if queue.oldest_unseen > UNSEEN_SECONDS:
+        raise UnavailableError(
+            f"no operator is at work: a job has waited for {queue.oldest_unseen:.0f} s to be looked at; "
+            "see that the operator runs and serves this namespace",
+            503,
+            reason="NoOperator",
+        )
+    alive = [worker for worker in workers if worker.alive]
+    return WorkerStats(
+        total_workers=len(alive),
+        healthy_workers=sum(worker.ready for worker in alive),
+        total_jobs_processed=queue.completed + queue.failed,
+        total_jobs_failed=queue.failed,
+        is_running=True,
+    )
 
 
 def _unseen(job: Job, now: datetime) -> float:

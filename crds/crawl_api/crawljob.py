@@ -9,6 +9,7 @@ from crawl_api.base import SpecModel, Time
 from crawl_api.enums import Priority as Priority  # noqa: PLC0414 - part of this module's face
 from crawl_api.job_types import BatchCrawl, CustomCrawl, JobType, MaintenanceRun, PdfCrawl, SingleCrawl, SiteCrawl
 from crawl_api.names import MAX_JOB_NAME
+from crawl_api.notify import MAX_WEBHOOKS, Webhook
 from crawl_api.options import ExtractOptions, FetchOptions
 from crawl_api.output import OutputOptions
 from crawl_api.worker_options import WorkerOptions
@@ -107,6 +108,14 @@ class CrawlJobSpec(SpecModel):
     """True ends the job for good; a running worker is stopped first. Finished jobs stay as they are."""
     ttl: Ttl = Ttl()
     """How long the job and its result are kept after the end. It may change at any time."""
+    notify: Annotated[
+        tuple[Webhook, ...],
+        Field(
+            max_length=MAX_WEBHOOKS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["url"]},
+        ),
+    ] = ()
+    """Who is told how the job has ended, by the gateway, where one runs. It may change at any time."""
     worker: WorkerOptions = WorkerOptions()
     """The pod that does the work."""
     metadata: Annotated[dict[str, Any], Field(max_length=64)] = {}

@@ -13,9 +13,9 @@ from crawl_api.schedule import ScheduledCrawlJobSpec, ScheduledCrawlJobStatus
 from crawl_api.schema import Schema, structural
 from crawl_api.status import ConditionStatus, ConditionType, CrawlJobStatus, Phase
 
-MUTABLE: Final = frozenset({"priority", "metadata", "suspend", "cancel", "ttl"})
-"""Fields of the spec that may change after creation: `priority` until the job runs, the levers, and `metadata`, which
-no rule can look into (CEL does not see fields of unknown type) and which has no effect on the crawl."""
+MUTABLE: Final = frozenset({"priority", "metadata", "suspend", "cancel", "ttl", "notify"})
+"""Fields of the spec that may change after creation: `priority` until the job runs, the levers, whom to `notify`,
+and `metadata`, which no rule can look into (CEL does not see fields of unknown type), without effect on the crawl."""
 
 WAITING: Final = (Phase.PENDING, Phase.DELAYED, Phase.SUSPENDED)
 

@@ -52,6 +52,12 @@ ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
 """A person's lever on a schedule: each new value makes a run now. On that run: the value. The operator never touches
 the former."""
 
+ANNOTATION_NOTIFIED: Final = f"{GROUP}/notified"
+"""On a job with webhooks: the JSON of what has become of each message. The gateway writes it."""
+
+ANNOTATION_REQUEST: Final = f"{GROUP}/request"
+"""On a job that was submitted with an idempotency key: a digest of key and request, to know a repetition by."""
+
 TOKEN_AUDIENCE: Final = "crawl-operator"  # noqa: S105 - a name, not a secret
 """The audience of the workers' projected tokens: useless on the Kubernetes API, accepted by the operator alone."""
 

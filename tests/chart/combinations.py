@@ -32,6 +32,24 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
         "rbac": {"aggregate": False, "resultsAccount": False},
         "settings": {"downloads": {"enabled": False}},
     },
+    "a gateway": {"gateway": {"enabled": True}},
+    "a gateway of namespaces": {
+        "namespaces": ["team-a", "team-b"],
+        "gateway": {
+            "enabled": True,
+            "replicas": 3,
+            "image": {"repository": "registry.example.org/crawl-gateway"},
+            "settings": {
+                "defaultNamespace": "team-b",
+                "tenants": {"acme": "team-a"},
+                "origins": ["https://example.org"],
+            },
+            "service": {"type": "LoadBalancer", "port": 443, "annotations": {"example.org/internal": "true"}},
+            "serviceAccount": {"create": False, "name": "web"},
+            "allowedFrom": [{"namespaceSelector": {}}],
+            "env": [{"name": "CRAWL_GATEWAY_LOGGING", "value": "debug"}],
+        },
+    },
     "everything optional": {
         "image": {
             "repository": "registry.example.org:5000/crawl-operator",

@@ -104,6 +104,14 @@ BAD: dict[str, tuple[Any, str, str]] = {
         "spec.pdf.maxBytes",
         "less than or equal to 104857600",
     ),
+    "a webhook of no web URL": (SINGLE | {"notify": [{"url": "ftp://example.org/"}]}, "spec.notify[0].url", ABSOLUTE),
+    "a webhook twice": (SINGLE | {"notify": [{"url": URL}] * 2}, "spec.notify[1]", "Duplicate value"),
+    "nine webhooks": (SINGLE | {"notify": [{"url": f"{URL}{n}"} for n in range(9)]}, "spec.notify", "at most 8 items"),
+    "an event that is no end": (
+        SINGLE | {"notify": [{"url": URL, "events": ["Pending"]}]},
+        "spec.notify[0].events[0]",
+        '"Completed", "PartialSuccess", "Failed", "DeadLetter", "Cancelled"',
+    ),
     "no processor": ({"type": "Custom", "custom": {}}, "spec.custom.processor", "Required value"),
     "a processor's path": ({"type": "Custom", "custom": {"processor": "../x"}}, "spec.custom.processor", "match"),
     "unknown type": (SINGLE | {"type": "Everything"}, "spec.type", 'supported values: "Single", "Batch"'),
@@ -454,6 +462,15 @@ def test_metadata_may_change_at_any_time(api: ApiServer) -> None:
         assert api.patch("noted", {"status": {"phase": phase}}, "status").status == 200
         assert api.patch("noted", {"spec": {"metadata": {"seen": phase}}}).status == 200
     assert api.get("noted")["spec"]["metadata"] == {"seen": "Completed"}
+
+
+def test_who_is_told_may_change_at_any_time(api: ApiServer) -> None:
+    api.created("told")
+    for phase in ("Processing", "Completed"):
+        assert api.patch("told", {"status": {"phase": phase}}, "status").status == 200
+        hook = {"url": f"{URL}{phase}", "events": ["Failed"], "secretRef": {"name": "hooks"}}
+        assert api.patch("told", {"spec": {"notify": [hook]}}).status == 200
+        assert api.get("told")["spec"]["notify"] == [hook]
 
 
 def test_the_levers_may_be_pulled_and_let_go_at_any_time(api: ApiServer) -> None:

@@ -206,7 +206,7 @@ def test_each_type_has_its_member() -> None:
 def test_every_field_that_may_not_change_has_a_rule() -> None:
     """A new field of the spec is immutable unless somebody decides otherwise."""
     rules = {rule["fieldPath"] for rule in PARTS["spec"]["x-kubernetes-validations"] if "oldSelf" in rule["rule"]}
-    mutable = {".priority", ".metadata", ".suspend", ".cancel", ".ttl"}
+    mutable = {".priority", ".metadata", ".suspend", ".cancel", ".ttl", ".notify"}
     assert rules == {f".{name}" for name in PARTS["spec"]["properties"]} - mutable
     assert all(rule["message"] for _, node in EVERY for rule in node.get("x-kubernetes-validations", ()))
 

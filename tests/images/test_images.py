@@ -13,7 +13,12 @@ import pytest
 
 from helm import ROOT
 
-IMAGES = {"operator": "operator", "worker": "worker_image"}
+IMAGES = {"gateway": "gateway", "operator": "operator", "worker": "worker_image"}
+_FOREIGN = {
+    "gateway": {"aiohttp", "kopf", "scrapy", "trafilatura"},
+    "operator": {"fastapi", "scrapy", "trafilatura"},
+    "worker": {"fastapi", "kopf", "prometheus-client"},
+}
 NAME = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", re.MULTILINE)
 
 
@@ -44,7 +49,7 @@ def test_an_image_has_the_versions_that_were_tested(extra: str, folder: str) -> 
         name = re.match(r"[A-Za-z0-9._-]+", wanted)
         assert name
         assert re.sub(r"[-_.]+", "-", name[0].lower()) in {re.sub(r"[-_.]+", "-", each) for each in mine}
-    assert not {"operator": {"scrapy", "trafilatura"}, "worker": {"kopf", "prometheus-client"}}[extra] & set(mine)
+    assert not _FOREIGN[extra] & set(mine)
 
 
 @pytest.mark.parametrize("folder", IMAGES.values())

@@ -1,7 +1,6 @@
 """The example plug-in, installed as a package is, on lists of videos that are made here."""
 
 import json
-import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from aiohttp import web
 from operator_stand_in import StandIn, serving
 from worker_process import Worker, assignment
 
+import video_image
 from crawl_api.crawljob import CrawlJobSpec
 from demo.folders import EXAMPLES
 
@@ -68,16 +68,7 @@ async def videos() -> AsyncIterator[Videos]:
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, Any]:
     """The environment of a worker that has the plug-in."""
-    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]
-    info = tmp_path / "site-packages" / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    groups = project["entry-points"].items()
-    lines = [
-        line for group, names in groups for line in (f"[{group}]", *(f"{name} = {at}" for name, at in names.items()))
-    ]
-    (info / "entry_points.txt").write_text("\n".join(lines))
-    return {"PYTHONPATH": f"{info.parent}:{PLUGIN}"}
+    return video_image.installed(tmp_path)
 
 
 def job(operator: StandIn, processor: str, **parameters: Any) -> dict[str, Any]:

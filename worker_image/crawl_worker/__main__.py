@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from scrapy.utils.reactor import install_reactor
 
+from crawl_api.addresses import Network
 from crawl_api.names import ENV_TERMINATION_LOG
 from crawl_api.status import Cause
 from crawl_api.worker_protocol import Assignment, AttemptFailure, Outcome
@@ -19,7 +20,6 @@ from crawl_worker import logs
 from crawl_worker.attempt import OVERTIME_SECONDS, Attempt, crash
 from crawl_worker.base_worker import BaseWorker, Pace, add_arguments
 from crawl_worker.fetch.engine import REACTOR
-from crawl_worker.fetch.guard import Network
 from crawl_worker.health import HealthServer
 from crawl_worker.processors.custom import catalogue
 from crawl_worker.settings import ConfigurationError, WorkerSettings, load

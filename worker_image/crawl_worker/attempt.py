@@ -14,13 +14,13 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
+from crawl_api.addresses import Network
 from crawl_api.status import Cause
 from crawl_api.worker_protocol import Assignment, AttemptFailure, Outcome
 from crawl_worker.checkpoints import Checkpoints
 from crawl_worker.context import Books, crawl_context
 from crawl_worker.errors import PageError
 from crawl_worker.extract.selectors import invalid_selectors
-from crawl_worker.fetch.guard import Network
 from crawl_worker.findings import Finding
 from crawl_worker.handover import Handover, handover_seconds
 from crawl_worker.journal import Journal

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from crawl_api.addresses import Network
 from crawl_api.options import CacheMode, ExtractOptions
 from crawl_api.output import OutputFormat
 from crawl_api.worker_protocol import Assignment
@@ -17,7 +18,6 @@ from crawl_worker.extract.pool import Extractors, Source
 from crawl_worker.extract.sitemaps import SitemapLinks
 from crawl_worker.fetch.engine import Engine, HostHeaders, scrapy_settings
 from crawl_worker.fetch.fetcher import Fetcher, Page, Wanted, admit_all
-from crawl_worker.fetch.guard import Network
 from crawl_worker.fetch.hosts import Hosts
 from crawl_worker.fetch.resolver import GuardedResolver
 from crawl_worker.fetch.robots import Robots

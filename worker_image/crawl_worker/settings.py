@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from crawl_api.addresses import Network
 from crawl_api.names import (
     ENV_ASSIGNMENT_FILE,
     ENV_HEADERS,
@@ -17,7 +18,6 @@ from crawl_api.names import (
     ENV_WORK_DIR,
 )
 from crawl_api.worker_protocol import Assignment
-from crawl_worker.fetch.guard import Network
 
 MAX_ASSIGNMENT_BYTES: Final = 4 << 20
 

@@ -13,7 +13,7 @@ from scrapy.resolver import CachingHostnameResolver
 from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolution, IResolutionReceiver
 from zope.interface import implementer
 
-from crawl_worker.fetch.guard import Network, Refusal, check
+from crawl_api.addresses import Network, Refusal, check
 
 _CACHED_NAMES: Final = 1000
 

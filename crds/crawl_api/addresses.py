@@ -1,4 +1,4 @@
-"""Which addresses a crawl may connect to: the rule that keeps a job from reaching into the cluster's own network.
+"""Which addresses may be connected to for a job: the rule that keeps it from reaching into the cluster's own network.
 
 Python's `is_global` alone does not do: it knows nothing of addresses that carry an IPv4 address inside (NAT64, 6to4),
 of metadata services on public addresses, or of multicast. So every address is unwrapped first, and then all it
@@ -32,7 +32,7 @@ _DENIED: Final[tuple[tuple[Network, str], ...]] = (
 
 @dataclass(frozen=True)
 class Refusal:
-    """An address that a crawl must not connect to, and why."""
+    """An address that must not be connected to, and why."""
 
     address: str
     reason: str

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawl_worker.fetch.guard import Refusal, check, refusal_reason
+from crawl_api.addresses import Refusal, check, refusal_reason
 
 INTERNAL_V4 = [
     "0.0.0.0/8",

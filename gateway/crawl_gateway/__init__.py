@@ -1,0 +1,1 @@
+"""The REST gateway: HTTP faces over the same objects that kubectl sees."""

@@ -1,0 +1,1 @@
+"""`/tasks`, `/workers` (that path alone), `/schemas`, `/statistics`: tasks of registered types, by integers."""
