@@ -2,16 +2,17 @@
 
 import asyncio
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from gateway_browser import Browser, browser
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.common.keys import Keys
 
-from browser import Browser, browser
 from client_cluster import account
 from demo.serving import LoopbackServer
 from gateway_client import EVERYTHING, READING, Gateway, GatewayProcess, Tenant, gateway, single
@@ -98,8 +99,7 @@ def test_a_job_is_submitted_watched_and_read(page: Browser, site: LoopbackServer
 
 
 def test_what_pages_say_stays_text(page: Browser, site: LoopbackServer, call: Gateway) -> None:
-    evil = {"suspend": False, "displayName": EVIL[:200], "priority": "Critical"}
-    call.submit("evil", url=f"{site.base_url}/evil", **evil)
+    call.submit("evil", url=f"{site.base_url}/evil", suspend=False, displayName=EVIL, priority="Critical")
     call.finished("evil")
     page.go(f"job/{call.http.headers['X-Namespace']}/evil")
     page.sees("<script>", "[data-part=result] summary")
@@ -206,15 +206,15 @@ def test_lists_are_filtered_searched_and_paged(page: Browser, cluster: LocalClus
             items = [single(f"job-{n:02}", priority="Low" if n % 10 else "High") for n in range(30)]
             assert not client.call("POST", "/v1/jobs/bulk", 200, {"items": items})["failed"]
             page.open("jobs", token=many.token, namespace=many.name)
-            page.sees("1–25 of 30", ".pager")
+            page.sees("1 to 25 of 30", ".pager")
             page.press("Older")
-            page.sees("26–30 of 30", ".pager")
+            page.sees("26 to 30 of 30", ".pager")
             page.find("[name=priority] option[value=High]").click()
-            page.sees("1–3 of 3", ".pager")
+            page.sees("1 to 3 of 3", ".pager")
             page.driver.refresh()
-            page.sees("1–3 of 3", ".pager")  # the address knows
+            page.sees("1 to 3 of 3", ".pager")  # the address knows
             page.find("[name=search]").send_keys("job-2")
-            page.sees("1–1 of 1", ".pager")
+            page.sees("1 to 1 of 1", ".pager")
             page.sees("live", "#live")
             client.submit("job-2-too", priority="High")
             page.sees("job-2-too", "tbody")
@@ -294,3 +294,33 @@ def test_it_is_used_by_keyboard_alone(page: Browser, owner: Tenant, call: Gatewa
     page.keys(Keys.TAB, Keys.ENTER)
     page.sees("Cancelled", "[data-part=summary]")
     assert call.get("/v1/jobs/by-keyboard")["spec"]["priority"] == "Critical"
+
+
+def test_it_fits_every_screen(
+    page: Browser, site: LoopbackServer, owner: Tenant, call: Gateway, tmp_path: Path
+) -> None:
+    """Also makes the pictures of the documentation: `make screenshots`."""
+    pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    urls = [f"{site.base_url}/{topic}" for topic in ("prices", "news", "jobs", "terms", "team", "press", "help", "map")]
+    call.submit("mirror", url="http://127.0.0.1:1/", suspend=False, priority="Critical", retry={"maxAttempts": 1})
+    call.submit("prices", url=f"{site.base_url}/evil", suspend=False, priority="High", displayName="Today's prices")
+    call.submit("archive", priority="Low", displayName="Not before the weekend")
+    call.finished("mirror")
+    call.finished("prices")
+    batch = {"type": "Batch", "batch": {"urls": urls}, "priority": "Critical", "displayName": "Front pages"}
+    call.call("POST", "/v1/jobs", 201, {"metadata": {"name": "front-pages"}, "spec": batch})
+    views = {
+        "jobs": ("jobs", "front-pages", 1100, 620, "light"),
+        "job": (f"job/{owner.name}/front-pages", "Processing", 1100, 900, "dark"),
+        "dead-letters": ("dead-letters", "mirror", 1100, 420, "dark"),
+        "phone": ("jobs", "front-pages", 390, 760, "light"),
+    }
+    for name, (view, text, width, height, scheme) in views.items():
+        with page.screen(width, height, scheme):
+            page.go(view)
+            page.sees(text, "main")
+            page.sees("live", "#live")
+            assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
+            ground = page.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+            assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}[scheme]
+            assert page.driver.save_screenshot(str(pictures / f"gateway-{name}.png"))

@@ -24,7 +24,7 @@ export function pager(go) {
     /** @param {number} offset @param {number} count @param {number} total */
     show(offset, count, total) {
       [at, all] = [offset, total];
-      const text = total ? `${offset + 1}–${offset + count} of ${total}` : "none";
+      const text = total ? `${offset + 1} to ${offset + count} of ${total}` : "none";
       if (words.textContent !== text) fill(words, text);
       back.ariaDisabled = String(offset === 0);
       on.ariaDisabled = String(offset + LIMIT >= total);

@@ -39,11 +39,10 @@ class Browser:
         """Open the page anew in a view, as whoever has that token."""
         self.url = url or self.url
         self.driver.get(f"{self.url}/page/icon.svg")  # the same origin, where nothing runs
-        kept = {"crawls.token": token, "crawls.namespace": namespace}
-        self.driver.execute_script(
-            "sessionStorage.clear(); for (const [k, v] of Object.entries(arguments[0])) if (v) sessionStorage.setItem(k, v)",
-            kept,
-        )
+        self.driver.execute_script("sessionStorage.clear()")
+        for name, value in (("crawls.token", token), ("crawls.namespace", namespace)):
+            if value:
+                self.driver.execute_script("sessionStorage.setItem(...arguments)", name, value)
         self.driver.get(f"{self.url}/#/{view}")
 
     def go(self, view: str) -> None:
@@ -98,6 +97,19 @@ class Browser:
             self.keys(key)
         raise AssertionError(f"Tab never comes to {name!r}")
 
+    @contextlib.contextmanager
+    def screen(self, width: int, height: int, scheme: str = "light") -> Iterator[None]:
+        """Be a screen of that size in pixels, whose user wants `light` or `dark`."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        wish = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wish})
+        try:
+            yield
+        finally:
+            self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+            self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
     def unnamed(self) -> list[str]:
         """Return controls and landmarks without a name, as a screen reader has them."""
         nodes: list[dict[str, Any]] = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
@@ -112,7 +124,8 @@ class Browser:
 
     def log(self) -> list[str]:
         """Take what the browser has logged: violations of the policy, failed requests, uncaught errors."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in entries]
 
 
 @contextlib.contextmanager
