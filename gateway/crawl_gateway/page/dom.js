@@ -132,7 +132,7 @@ export function field(label, control, hint = "") {
   return h("label", { class: "field" }, h("span", {}, label), control, hint && h("small", {}, hint));
 }
 
-/** @param {string} name @param {string[]} words @param {string} chosen @param {string} [none] what no choice is called. */
+/** @param {string} name @param {string[]} words @param {string} chosen @param {string} [none] what no choice is. */
 export function choice(name, words, chosen, none) {
   const options = words.map((word) => h("option", { value: word, selected: word === chosen }, word));
   return h("select", { name }, none !== undefined && h("option", { value: "" }, none), options);

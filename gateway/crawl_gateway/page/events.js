@@ -2,12 +2,13 @@
 
 import { Refused, ask } from "./api.js";
 
-/** @typedef {{type: string, id: string, data: any}} Happening `type` is ADDED, MODIFIED, DELETED or RESET. */
+/** @typedef {{type: string, id: string, data: any}} Happening `type` is ADDED, MODIFIED, DELETED, RESET or READY. */
 
 const SILENT_MS = 60_000; // the gateway says every 15 s that it is alive
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
-const FINAL = new Set(["Forbidden", "Unauthorized"]);
+/** Ends that no other try can mend. @type {Record<string, number>} */
+const FINAL = { Unauthorized: 401, Forbidden: 403 };
 
 /**
  * Follow what happens until the signal, and go on after each break from where it was.
@@ -24,12 +25,16 @@ export async function follow(query, tell, state, signal) {
   /** @param {Happening} event */
   const note = (event) => {
     last = event.id || last;
+    if (event.type === "ENDED") {
+      const { code, message } = event.data;
+      if (code in FINAL) throw new Refused(FINAL[code], message);
+      return;
+    }
     if (event.type === "READY") {
       wait = FIRST_WAIT_MS;
       state(true);
-    } else if (event.type === "ENDED") {
-      if (FINAL.has(event.data.code)) throw new Refused(403, event.data.message);
-    } else tell(event);
+    }
+    tell(event);
   };
   while (!signal.aborted) {
     await seen(signal);

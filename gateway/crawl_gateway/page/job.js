@@ -45,7 +45,6 @@ export async function job({ main, path: [namespace = "", name = ""], signal, liv
     }
   };
   await load();
-  if (signal.aborted) return;
   const anew = seldom(load, signal, REFRESH_MS);
   live({ name, namespace, since: "" }, ({ type }) => {
     if (type !== "DELETED") return anew();

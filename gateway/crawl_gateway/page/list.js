@@ -1,6 +1,6 @@
 /** A list of jobs that stays up to date: filters, rows, pages. Jobs and dead letters are such lists. */
 
-import { call } from "./api.js";
+import { call, session } from "./api.js";
 import { choice, h, keep, line, table, write } from "./dom.js";
 import { LIMIT, pager } from "./paging.js";
 import { complain } from "./said.js";
@@ -87,13 +87,18 @@ export async function list(
   const asked = () => /** @type {Record<string, string>} */ (Object.fromEntries(new FormData(form)));
   const put = (/** @type {HTMLTableRowElement} */ row, /** @type {Item} */ item) =>
     write(row, columns, [name(item), ...cells(item)]);
+  let turn = 0;
+  let since = "";
   const load = async () => {
+    const own = ++turn;
     try {
       const query = { ...asked(), offset: offset || "", limit: LIMIT };
       const page = await call("GET", path, { query, signal });
+      if (own !== turn) return; // another one, asked later, was answered sooner
+      since = page.resourceVersion;
       if (!page.items.length && offset) {
         offset = Math.max(0, Math.floor((page.total - 1) / LIMIT) * LIMIT);
-        return void load();
+        return load();
       }
       remember({ ...asked(), offset: offset ? String(offset) : "" });
       keep(rows.body, page.items, (item) => item.metadata.uid, line, put);
@@ -101,10 +106,8 @@ export async function list(
       for (const row of rows.body.rows) there.set(row.dataset.key ?? "", row);
       pages.show(offset, page.items.length, page.total);
       shown?.(page.items);
-      return page.resourceVersion;
     } catch (error) {
       if (!signal.aborted) complain(error);
-      return undefined;
     }
   };
   const anew = seldom(load, signal);
@@ -123,9 +126,9 @@ export async function list(
     typing = setTimeout(again, TYPING_MS);
   });
 
-  const since = await load();
-  if (signal.aborted || since === undefined) return;
+  await load();
   live({ since }, ({ type, data }) => {
+    if (type === "READY" && since) return; // the stream has begun where the list ended
     const row = there.get(data.metadata?.uid);
     if (row && type === "MODIFIED") put(row, data);
     if (!row || type !== "MODIFIED" || filters.some((each) => asked()[each])) anew();
@@ -134,8 +137,15 @@ export async function list(
 
 /** @param {Item} item */
 function name(item) {
-  const { displayName } = item.spec;
-  return [h("a", { href: link(item) }, item.metadata.name), displayName && h("small", {}, displayName)];
+  return [h("a", { href: link(item) }, item.metadata.name), ...beside(item)];
+}
+
+/** What is told beside a name. @param {Item} item */
+export function beside({ metadata, spec }) {
+  return [
+    spec.displayName && h("small", {}, spec.displayName),
+    session.namespace === "*" && h("small", {}, metadata.namespace),
+  ];
 }
 
 /** @param {string} name @param {string} given */

@@ -3,7 +3,7 @@
 import { session } from "./api.js";
 import { fill, h } from "./dom.js";
 import { follow } from "./events.js";
-import { complain, hush, onStranger } from "./said.js";
+import { calm, complain, hush, onStranger } from "./said.js";
 import { deadLetters } from "./dead-letters.js";
 import { job } from "./job.js";
 import { jobs } from "./jobs.js";
@@ -22,7 +22,7 @@ import { workers } from "./workers.js";
  * @property {AbortSignal} signal when it is left.
  * @property {(params: Record<string, string>) => void} remember put these into the address, without another visit.
  * @property {(query: import("./api.js").Query, tell: (event: import("./events.js").Happening) => void) => void} live
- *   follow what happens for as long as the view is there.
+ *   follow what happens for as long as the view is there; READY says that what happened before may have been missed.
  */
 
 /** @type {Record<string, {title: string, show: (stage: Stage) => Promise<void>}>} */
@@ -74,19 +74,24 @@ function remember(params) {
 
 /** @param {AbortSignal} signal @returns {Stage["live"]} */
 function following(signal) {
+  const state = (/** @type {boolean} */ up) => {
+    if (signal.aborted) return;
+    fill(live, up ? "live" : "not live, trying again");
+    if (up) calm();
+  };
   return (query, tell) => {
-    follow(
-      query,
-      tell,
-      (up) => {
-        if (!signal.aborted) fill(live, up ? "live" : "not live, trying again");
-      },
-      signal,
-    ).catch((error) => {
-      if (!signal.aborted) {
-        fill(live, "not live");
-        complain(error);
+    if (signal.aborted) return;
+    const told = (/** @type {import("./events.js").Happening} */ event) => {
+      try {
+        tell(event);
+      } catch (error) {
+        complain(error); // and no reason to begin another stream
       }
+    };
+    follow(query, told, state, signal).catch((error) => {
+      if (signal.aborted) return;
+      fill(live, "not live");
+      complain(error);
     });
   };
 }

@@ -22,5 +22,5 @@ export async function numbers({ main, signal, live }, show) {
     }
   };
   await load();
-  if (!signal.aborted) live({}, seldom(load, signal, REFRESH_MS));
+  live({}, seldom(load, signal, REFRESH_MS));
 }

@@ -7,6 +7,7 @@ const done = /** @type {HTMLElement} */ (document.getElementById("said"));
 const wrong = /** @type {HTMLElement} */ (document.getElementById("wrong"));
 
 let carried = "";
+let passing = false;
 /** @type {() => void} */
 let stranger = () => {};
 
@@ -25,6 +26,7 @@ export function say(text) {
 export function complain(error) {
   if (error instanceof DOMException && error.name === "AbortError") return;
   fill(done);
+  passing = error instanceof Refused && error.passing;
   if (error instanceof Refused) {
     if (error.status === 401 && !session.token) return stranger(); // nobody has said anything wrong yet
     const details = error.details.length > 1 || error.details[0] !== error.message ? error.details : [];
@@ -43,6 +45,11 @@ export function complain(error) {
     fill(wrong, String(error));
     console.error(error);
   }
+}
+
+/** Forget what went wrong, if it was only that the gateway did not answer. */
+export function calm() {
+  if (passing) fill(wrong);
 }
 
 /** Forget both, for another view is shown. */

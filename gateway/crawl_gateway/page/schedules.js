@@ -2,6 +2,7 @@
 
 import { call, of } from "./api.js";
 import { h, keep, line, table, time, write } from "./dom.js";
+import { beside } from "./list.js";
 import { button, complain } from "./said.js";
 import { seldom } from "./seldom.js";
 
@@ -24,14 +25,14 @@ export async function schedules({ main, signal, live }) {
     }
   };
   await load();
-  if (!signal.aborted) live({ kind: "schedules" }, seldom(load, signal));
+  live({ kind: "schedules" }, seldom(load, signal));
 }
 
 /** @param {HTMLTableRowElement} row @param {Item} item */
 function put(row, item) {
   const { metadata, spec, status = {} } = item;
   write(row, COLUMNS, [
-    [metadata.name, spec.displayName && h("small", {}, spec.displayName)],
+    [metadata.name, ...beside(item)],
     [h("code", {}, spec.schedule), ` ${spec.timeZone}`],
     spec.suspend ? "disabled" : next(row, item),
     time(status.lastExecutedAt),
