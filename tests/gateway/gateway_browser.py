@@ -69,6 +69,10 @@ class Browser:
         except AssertionError as error:
             raise AssertionError(f"{error}; it says {self.text(css)!r}, alert {self.text('#wrong')!r}") from None
 
+    def live(self) -> None:
+        """Wait until the page is told what happens."""
+        wait_until(lambda: self.text("#live") == "live", "the page is live", SECONDS)
+
     def press(self, label: str, css: str = "main") -> None:
         """Click the button of that name once it is there."""
         found: list[WebElement] = []
