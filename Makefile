@@ -9,8 +9,8 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test screenshots faults bench-reconcile bench-schedule bench-worker bench-test e2e kind check \
-  fix generate lock clean
+.PHONY: help setup build demo demo-down test screenshots faults bench-reconcile bench-schedule bench-worker bench-gateway \
+  bench-test e2e kind check fix generate lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ bench-schedule: build ## Measure how late runs of schedules are, beside CronJobs
 bench-worker: export PYTHONPATH := examples:tests
 bench-worker: $(INSTALLED) ## Measure the worker beside Scrapy spiders on a documentation tree (ARGS=--quick for seconds instead of minutes)
 	@$(BIN)/python -m crawl_benchmarks.worker $(ARGS)
+
+bench-gateway: build ## Measure the gateway beside the same calls straight to the API server (ARGS=--quick for seconds instead of minutes)
+	@$(BIN)/python -m crawl_benchmarks.gateway $(ARGS)
 
 bench-test: build ## Test that the benchmarks work
 	@$(BIN)/python -m pytest -m benchmarks

@@ -90,8 +90,8 @@ def _rules() -> dict[str, list[Any]]:
 
 def _gateway_rules() -> dict[str, list[Any]]:
     documents = list(yaml.safe_load_all((ROOT / "gateway" / "rbac.yaml").read_text()))
-    objects, reviews = (each["rules"] for each in documents if each["kind"] == "ClusterRole")
-    return {"gateway": objects, "gateway-reviews": reviews}
+    (rules,) = (each["rules"] for each in documents if each["kind"] == "ClusterRole")
+    return {"gateway": rules}
 
 
 def _gateway_settings_schema() -> dict[str, Any]:

@@ -95,6 +95,7 @@ class ApiProxy:
     async def _stop(self) -> None:
         await self._runner.cleanup()
         await self._session.close()
+        await asyncio.sleep(0.1)  # closed connections are let go of in later turns of the loop
 
     async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _DROPPED}

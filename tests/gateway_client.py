@@ -18,7 +18,7 @@ __all__ = ["Gateway", "GatewayProcess", "Tenant", "gateway", "prepare", "single"
 
 EVERYTHING = {
     "apiGroups": ["crawl-operator.io"],
-    "resources": ["crawljobs", "scheduledcrawljobs"],
+    "resources": ["crawljobs", "crawljobs/results", "scheduledcrawljobs"],
     "verbs": ["get", "list", "watch", "create", "patch", "delete"],
 }
 READING = {**EVERYTHING, "verbs": ["get", "list", "watch"]}

@@ -132,6 +132,6 @@ def _cell(value: Any) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app, "results", "result")(results)
-    command(app, "export")(export)
+    command(app, "results", "result", stored=True)(results)
+    command(app, "export", stored=True)(export)
     command(app, "logs")(logs)

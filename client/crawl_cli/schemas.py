@@ -19,6 +19,7 @@ _SAMPLES: Final[dict[str, Schema]] = {
     "Batch": {"urls": ["https://example.org/", "https://example.com/"]},
     "Site": {"startUrls": ["https://example.org/"]},
     "Pdf": {"urls": ["https://example.org/paper.pdf"]},
+    "Maintenance": {"task": "cache_cleanup"},
     "Custom": {"processor": "scrapy", "parameters": {"spider": "my-spider"}},
 }
 

@@ -71,10 +71,30 @@ _COMMON: Final[dict[str, tuple[Any, Any]]] = {
 _EVERYWHERE: Final = Annotated[
     bool, typer.Option("--all-namespaces", "-A", help="All namespaces.", rich_help_panel=_PANEL)
 ]
+_OF_RESULTS: Final[dict[str, tuple[Any, Any]]] = {
+    "results_url": (
+        Annotated[
+            str | None,
+            typer.Option(
+                help="Where the operator hands out results: https://HOST, or service://NAMESPACE/NAME:PORT, which "
+                "kubectl port-forward reaches; $CRAWL_RESULTS_URL if not given.",
+                rich_help_panel=_PANEL,
+            ),
+        ],
+        None,
+    ),
+    "results_token": (
+        Annotated[
+            str | None,
+            typer.Option(help="Bearer token for that alone; $CRAWL_RESULTS_TOKEN.", rich_help_panel=_PANEL),
+        ],
+        None,
+    ),
+}
 
 
 def command(
-    app: typer.Typer, name: str, *aliases: str, everywhere: bool = False, **options: Any
+    app: typer.Typer, name: str, *aliases: str, everywhere: bool = False, stored: bool = False, **options: Any
 ) -> Callable[[Work], Work]:
     """Make a command of a coroutine function whose first parameter is the session; what it returns is the exit code.
 
@@ -83,11 +103,13 @@ def command(
         name: what it is called.
         *aliases: other names, which help does not list.
         everywhere: whether it takes -A.
+        stored: whether it reads what the operator's store holds.
         **options: for typer.
     """
 
     def register(work: Work) -> Work:
-        common = dict(_COMMON) | ({"all_namespaces": (_EVERYWHERE, False)} if everywhere else {})
+        common = _COMMON | (_OF_RESULTS if stored else {})
+        common |= {"all_namespaces": (_EVERYWHERE, False)} if everywhere else {}
         own = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
         kind = inspect.Parameter.KEYWORD_ONLY
         added = [inspect.Parameter(key, kind, default=default, annotation=a) for key, (a, default) in common.items()]

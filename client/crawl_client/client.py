@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from crawl_client import bulk, waiting, waits
 from crawl_client.answers import Outcome
 from crawl_client.deadletters import DeadLetters
+from crawl_client.downloads import Downloads
 from crawl_client.jobs import Jobs
 from crawl_client.kubeconfig import Login, find
 from crawl_client.models import Job
@@ -41,6 +42,11 @@ class CrawlClient:
         timeout: seconds for one request.
         retries: further tries after an answer, or a silence, that another try can change.
         parallel: connections at once.
+        results_url: where the operator hands out what its own store holds: `https://…`, or
+            `service://NAMESPACE/NAME:PORT` for a Service that `kubectl port-forward` reaches; None for
+            $CRAWL_RESULTS_URL, and without it for `service://crawl-operator/crawl-operator:8082`.
+        results_token: a token for that alone, instead of the one that the API server is sent; None for
+            $CRAWL_RESULTS_TOKEN.
 
     Raises:
         ConfigurationError: no cluster can be told from all that.
@@ -57,6 +63,8 @@ class CrawlClient:
         timeout: float = 30,
         retries: int = 4,
         parallel: int = 32,
+        results_url: str | None = None,
+        results_token: str | None = None,
     ) -> None:
         if server is not None and token is not None and kubeconfig is None and context is None:
             login = Login(server.rstrip("/"), namespace or "default")
@@ -69,7 +77,8 @@ class CrawlClient:
         self._transport = Transport(login, token=token, timeout=timeout, retries=retries, parallel=parallel)
         self.jobs = Jobs(self._transport)
         self.schedules = Schedules(self._transport)
-        self.results = Results(self.jobs)
+        self._downloads = Downloads(self._transport, results_url, results_token)
+        self.results = Results(self.jobs, self._downloads)
         self.dead_letters = DeadLetters(self.jobs)
         self.workers = Workers(self._transport, self.jobs)
         self.stats = Stats(self._transport, self.jobs, self.workers)
@@ -79,6 +88,7 @@ class CrawlClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._downloads.aclose()
         await self._transport.__aexit__()
 
     @property

@@ -113,6 +113,9 @@ class UnavailableError(APIError):
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """HTTP statuses after which the same request may go well."""
 
+_OF_QUOTAS = ("exceeded quota", "status unknown for quota")
+"""What the API server says when a quota is used up, or so new that nothing of it is counted yet."""
+
 
 def from_status(code: int, body: Mapping[str, object], retry_after: float, call: str) -> AppError:
     """Make the error of an answer of the API server; what it finds invalid is a `ValidationError`."""
@@ -125,7 +128,7 @@ def from_status(code: int, body: Mapping[str, object], retry_after: float, call:
         case 401:
             kind, message = AuthenticationError, f"{call}: the API server does not know who asks: {message}"
         case 403:
-            kind = QueueFullError if "exceeded quota" in message else ForbiddenError
+            kind = QueueFullError if any(words in message for words in _OF_QUOTAS) else ForbiddenError
         case 404:
             kind = NotFoundError
         case 409:

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
+from crawl_client.downloads import Downloads
 from crawl_client.errors import ResultUnavailableError, ValidationError
 from crawl_client.jobs import Jobs
 from crawl_client.models import Job
@@ -23,6 +25,8 @@ class Result:
 
     job: str
     success: bool
+    namespace: str = ""
+    """The job's."""
     items: int = 0
     """Records."""
     bytes: int = 0
@@ -38,13 +42,14 @@ class Result:
     """Where the file lies."""
 
     @classmethod
-    def from_dict(cls, job: str, status: Mapping[str, Any]) -> Self:
+    def from_dict(cls, job: str, status: Mapping[str, Any], namespace: str = "") -> Self:
         """Make it from a job's status."""
         said = status["result"]
         ended = said.get("completedAt")
         return cls(
             job=job,
             success=bool(said["success"]),
+            namespace=namespace,
             items=int(said.get("items", 0)),
             bytes=int(said.get("bytes", 0)),
             sha256=said.get("sha256", ""),
@@ -65,8 +70,9 @@ class Result:
 class Results:
     """Results of jobs, as `client.results`."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: Jobs, downloads: Downloads) -> None:
         self._jobs = jobs
+        self._downloads = downloads
 
     async def get(self, name: str, namespace: str | None = None) -> Result:
         """Return what a job came to; a failed one has a result too.
@@ -80,8 +86,12 @@ class Results:
     async def records(self, name: str, namespace: str | None = None) -> AsyncIterator[dict[str, Any]]:
         """Yield a job's records, one per URL, however many: they are read as a stream.
 
+        Those that do not stand in the status come from where the file lies: a folder of this machine, a bucket with
+        the credentials of the environment, or the operator's own store, which asks the API server who may read them.
+
         Raises:
-            ResultUnavailableError: as `get`; or the file cannot be reached from here.
+            ResultUnavailableError: as `get`; or the file cannot be reached from here, or has changed on its way.
+            ForbiddenError: who asks may not `get` the job's `crawljobs/results`.
             ValidationError: it is a WARC file, which holds no records; `download` it.
 
         Example::
@@ -112,34 +122,46 @@ class Results:
             The file.
 
         Raises:
-            ResultUnavailableError: as `get`; or it cannot be reached from here, or has changed on its way.
+            ResultUnavailableError, ForbiddenError: as `records`.
         """
         result = await self.get(name, namespace)
         folder = await asyncio.to_thread(target.is_dir)
         path = target / (result.file or f"{result.job}.jsonl") if folder else target
         with await asyncio.to_thread(path.open, "wb") as file:
-            async for chunk in self._chunks(result):
-                file.write(chunk)
+            async with contextlib.aclosing(self._chunks(result)) as chunks:
+                async for chunk in chunks:
+                    file.write(chunk)
         return path
 
-    async def _chunks(self, result: Result) -> AsyncIterator[bytes]:
+    async def _chunks(self, result: Result) -> AsyncGenerator[bytes, None]:
+        """Yield the file, and at its end make sure that it is the one that the job has stored."""
+        digest, size = hashlib.sha256(), 0
+        async with contextlib.aclosing(await self._source(result)) as source:
+            async for chunk in source:
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+        if result.sha256 and digest.hexdigest() != result.sha256:
+            text = f"{result.url}: what came ({size} bytes) is not what {result.job} has stored ({result.bytes} bytes)"
+            raise ResultUnavailableError(text, 404, reason="Changed")
+
+    async def _source(self, result: Result) -> AsyncGenerator[bytes, None]:
         parts = urlsplit(result.url)
         path = Path(unquote(parts.path))
-        if parts.scheme == "file" and await asyncio.to_thread(path.is_file):
-            with await asyncio.to_thread(path.open, "rb") as file:
-                while chunk := await asyncio.to_thread(file.read, _CHUNK):
-                    yield chunk
-            return
         if parts.scheme in {"s3", "gs", "az"}:
-            async for chunk in _from_bucket(result.url):
-                yield chunk
-            return
-        raise ResultUnavailableError(
-            f"{result.url or result.job} cannot be reached from here", 404, reason="Unreachable"
-        )
+            return _from_bucket(result.url)
+        if parts.scheme == "file" and not self._downloads.named and await asyncio.to_thread(path.is_file):
+            return _from_file(path)
+        return self._downloads.part(result.namespace, result.job, result.file, size=result.bytes, sha256=result.sha256)
 
 
-async def _from_bucket(url: str) -> AsyncIterator[bytes]:
+async def _from_file(path: Path) -> AsyncGenerator[bytes, None]:
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK):
+            yield chunk
+
+
+async def _from_bucket(url: str) -> AsyncGenerator[bytes, None]:
     """Read from an object store with the credentials of the environment."""
     try:
         import obstore  # noqa: PLC0415 - optional, and heavy
@@ -168,4 +190,4 @@ def _result(job: Job) -> Result:
         reason = available.get("reason", "NoResult")
         why = available.get("message") or job.last_error or "no attempt made one"
         raise ResultUnavailableError(f"{job.name} has no result ({reason}): {why}", 404, reason=reason)
-    return Result.from_dict(job.name, said)
+    return Result.from_dict(job.name, said, job.namespace)

@@ -34,8 +34,8 @@ class Transport:
         self, login: Login, *, token: str | None = None, timeout: float = 30, retries: int = 4, parallel: int = 32
     ) -> None:
         self.login = login
-        self._timeout = timeout
-        self._retries = retries
+        self.timeout = timeout
+        self.retries = retries
         self._parallel = parallel
         self._token = token
         self._http: httpx2.AsyncClient | None = None
@@ -45,7 +45,7 @@ class Transport:
         self._credentials = Credentials(self.login, self._token, tls)
         self._http = httpx2.AsyncClient(
             verify=tls if tls is not None else True,
-            timeout=httpx2.Timeout(self._timeout, connect=min(self._timeout, 5)),
+            timeout=httpx2.Timeout(self.timeout, connect=min(self.timeout, 5)),
             limits=httpx2.Limits(max_connections=self._parallel, max_keepalive_connections=self._parallel),
             proxy=self.login.cluster.get("proxy-url"),
             headers={"User-Agent": "crawl-client", "Accept": "application/json"},
@@ -74,18 +74,31 @@ class Transport:
         """
         content = to_json(body) if body is not None else None
         headers = {"Content-Type": content_type, "Accept": accept}
-        for tried in range(self._retries + 1):
+        for tried in range(self.retries + 1):
             try:
                 async with self._send(method, path, params, content, headers) as response:
                     return _object(await response.aread(), f"{method} {path}")
             except APIError as error:
                 again = error.status_code in RETRYABLE or isinstance(error, UnavailableError)
-                if not again or tried == self._retries:
+                if not again or tried == self.retries:
                     if tried:
                         error.add_note(f"tried {tried + 1} times")
                     raise
-                await asyncio.sleep(_pause(tried, error.retry_after))
+                await asyncio.sleep(pause(tried, error.retry_after))
         raise AssertionError("unreachable")
+
+    async def credentials(self) -> dict[str, str]:
+        """Return the headers that say who asks, for another server that asks this one about them.
+
+        Raises:
+            AuthenticationError: a token cannot be had.
+        """
+        return await self._credentials.headers()
+
+    def renew(self) -> bool:
+        """Ask anew for a token before the next request; False where the same would come."""
+        self._credentials.forget()
+        return self._credentials.renewable
 
     async def text(self, path: str, params: Mapping[str, str] | None = None) -> str:
         """Read what is no JSON, such as a probe."""
@@ -115,7 +128,7 @@ class Transport:
         if self._http is None:
             raise RuntimeError("the client is not open: use it in `async with`")
         call = f"{method} {path}"
-        options: dict[str, Any] = {"timeout": httpx2.Timeout(self._timeout, read=silence)} if silence else {}
+        options: dict[str, Any] = {"timeout": httpx2.Timeout(self.timeout, read=silence)} if silence else {}
         for last in (False, True):
             sent = {**headers, **await self._credentials.headers()}
             try:
@@ -138,7 +151,7 @@ class Transport:
         return UnavailableError(f"the API server at {self.login.server} does not answer ({call}): {what}")
 
 
-def _pause(tried: int, retry_after: float) -> float:
+def pause(tried: int, retry_after: float) -> float:
     """Return how long to wait before the next try: what the server says, else ever longer, never in step."""
     return min(retry_after or 0.25 * 2**tried, _LONGEST_PAUSE) * random.uniform(1, 1.25)  # noqa: S311 - no secret
 

@@ -166,7 +166,7 @@ class Result(ApiModel):
     sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$", max_length=64)] = ""
     """Checksum of the stored result."""
     processing_time_ms: Count | None = None
-    """From the worker's start to its end."""
+    """From the start of the last attempt's worker to its end."""
     worker_id: ShortText = ""
     """The pod that made it."""
     completed_at: Time | None = None
@@ -213,7 +213,7 @@ class CrawlJobStatus(ApiModel):
     completed_at: Time | None = None
     """When it ended, well or not."""
     processing_time_ms: Count | None = None
-    """From `startedAt` to `completedAt`."""
+    """From `startedAt` to `completedAt`: all attempts, and the waits between them."""
     duration: Annotated[str, StringConstraints(max_length=32)] = ""
     """The same for the Duration column, such as 1m12s."""
     last_error: LongText = ""

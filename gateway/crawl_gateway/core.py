@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from crawl_api.names import PLURAL, SCHEDULE_PLURAL
 from crawl_client.jobs import Jobs
 from crawl_client.kubeconfig import Login
-from crawl_client.results import Results
 from crawl_client.schedules import Schedules
 from crawl_client.transport import Transport
 from crawl_gateway.entries import job_entry, schedule_entry
@@ -21,6 +20,7 @@ from crawl_gateway.rights import Rights
 from crawl_gateway.schedules import ScheduleDesk
 from crawl_gateway.settings import Settings
 from crawl_gateway.statistics import HOLDS_SECONDS, Counts
+from crawl_gateway.stored import Stored
 
 
 class Core:
@@ -36,7 +36,7 @@ class Core:
         self.transport = Transport(login, timeout=settings.request_timeout_seconds, retries=2, parallel=64)
         self.client_jobs = Jobs(self.transport)
         self.client_schedules = Schedules(self.transport)
-        self.results = Results(self.client_jobs)
+        self.results = Stored(self.transport, self.client_jobs, settings.results_url)
         self.identity = Identity(self.transport, settings.audiences, settings.token_seconds, settings.anonymous)
         self.rights = Rights(self.transport, settings.rights_seconds)
         self.limiter = Limiter(settings.requests_per_second, settings.burst)
@@ -64,6 +64,7 @@ class Core:
                 for task in keeping:
                     task.cancel()
                 await asyncio.gather(*keeping, return_exceptions=True)
+                await self.results.aclose()
 
     async def _end_streams(self) -> None:
         await self.stopping.wait()

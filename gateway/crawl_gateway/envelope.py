@@ -66,7 +66,7 @@ class Envelope:
 
     def _note(self, scope: Scope, exchange: "_Exchange") -> None:
         method, route = scope.get("method", "WEBSOCKET"), getattr(scope.get("route"), "path", "none")
-        status = exchange.status or (101 if scope["type"] == "websocket" else 499)
+        status = exchange.status or 499  # the client was gone before an answer
         self._metrics.requests.labels(method, route, status).inc()
         if exchange.began is not None:
             self._metrics.seconds.labels(method, route).observe(exchange.began)
@@ -109,7 +109,9 @@ class _Exchange:
         return message
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] == "websocket.accept":
+            self.status = 101
+        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
             self.status, self.began = message["status"], self.age
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self._scope["request_id"]

@@ -24,10 +24,9 @@ T = TypeVar("T", bound=ApiObject)
 
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE: Final = 10.0
+_REMEMBERED_BYTES: Final = 64 << 20
 _AHEAD_SECONDS: Final = 2.0
 """For how long a stream that goes on from a version of another gateway's is waited for to be known here."""
-_UNREAD: Final = 1000
-"""Changes that a reader may be behind before its stream is ended."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ class Change(Generic[T]):
 class Reader(Generic[T]):
     """A stream's place: changes that it has not read yet, a bounded number of them."""
 
-    def __init__(self) -> None:
-        self._unread: asyncio.Queue[Change[T] | None] = asyncio.Queue(_UNREAD)
+    def __init__(self, most: int) -> None:
+        self._unread: asyncio.Queue[Change[T] | None] = asyncio.Queue(most)
         self.lost = False
         """Whether it was too slow: changes were missed."""
 
@@ -89,7 +88,9 @@ class Mirror(Generic[T]):
         self.shelf: Shelf[T] = Shelf()
         self.version = 0
         """How far the watch has come; 0 before the first list."""
-        self._changes: deque[Change[T]] = deque(maxlen=remembered)
+        self._remembered = remembered
+        self._changes: deque[Change[T]] = deque()
+        self._bytes = 0
         self._since = 0
         self._readers: set[Reader[T]] = set()
         self._heard = 0.0
@@ -138,9 +139,9 @@ class Mirror(Generic[T]):
         return await self.until(_AHEAD_SECONDS, lambda: self.version >= since) and since >= self._since
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Reader[T]]:
-        """Open a place for a stream, from now on."""
-        reader: Reader[T] = Reader()
+    def read(self, most: int) -> Iterator[Reader[T]]:
+        """Open a place for a stream, from now on, which may be so many changes behind."""
+        reader: Reader[T] = Reader(most)
         self._readers.add(reader)
         try:
             yield reader
@@ -197,9 +198,12 @@ class Mirror(Generic[T]):
             self._moved.notify_all()
 
     def _tell(self, change: Change[T]) -> None:
-        if len(self._changes) == self._changes.maxlen:
-            self._since = self._changes[0].version
         self._changes.append(change)
+        self._bytes += change.entry.weight
+        while len(self._changes) > self._remembered or self._bytes > _REMEMBERED_BYTES:
+            forgotten = self._changes.popleft()
+            self._since = forgotten.version
+            self._bytes -= forgotten.entry.weight
         for reader in self._readers:
             reader.tell(change)
 

@@ -25,7 +25,7 @@ class Rights:
         self._answers: Recent[_Question, bool] = Recent(seconds)
 
     async def allowed(self, caller: Caller, verb: str, resource: str, namespace: str, name: str = "") -> bool:
-        """Tell whether a caller may; namespace "" is all of them, name "" any."""
+        """Tell whether a caller may; namespace "" is all of them, name "" any; a subresource stands after a slash."""
         question = (caller, verb, resource, namespace, name)
         return await self._answers.get(question, lambda: self._review(*question))
 
@@ -39,7 +39,9 @@ class Rights:
             raise forbidden(caller, verb, resource, namespace)
 
     async def _review(self, caller: Caller, verb: str, resource: str, namespace: str, name: str) -> bool:
-        attributes = {"verb": verb, "group": GROUP, "resource": resource, "namespace": namespace, "name": name}
+        resource, _, part = resource.partition("/")
+        attributes = {"verb": verb, "group": GROUP, "resource": resource, "subresource": part}
+        attributes |= {"namespace": namespace, "name": name}
         spec: dict[str, Any] = {
             "user": caller.name,
             "uid": caller.uid,

@@ -73,8 +73,12 @@ class Settings(BaseSettings):
     """Jobs in one request."""
     remembered_changes: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Changes that a stream can be resumed from."""
+    unread_changes: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    """Changes that a stream may be behind before it is ended."""
     origins: tuple[Origin, ...] = ()
     """Web pages of other origins that may call (CORS); none: no page but the gateway's own."""
+    results_url: Annotated[str, Field(pattern=r"^(https?://[^\s]+)?$", max_length=200)] = ""
+    """Where the operator hands out results; empty: those that jobs do not hold themselves are not passed on."""
     request_timeout_seconds: Seconds = 10
     """Time limit of one request to the Kubernetes API."""
     shutdown_seconds: Seconds = 20

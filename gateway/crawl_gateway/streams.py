@@ -57,7 +57,7 @@ async def follow(session: Session, desk: Desk[Any], wanted: Wanted) -> AsyncGene
         RefusedError: 403, before the first event.
     """
     await desk.require("watch")
-    with desk.mirror.read() as reader:
+    with desk.mirror.read(session.core.settings.unread_changes) as reader:
         known = wanted.since is None or await desk.mirror.remembers(wanted.since)
         start = desk.mirror.version
         for message in _first(desk, wanted, known=known):

@@ -13,7 +13,8 @@ from crawl_operator import handlers
 from crawl_operator.assembly import Assembly
 from crawl_operator.forwarding import Forwarder
 from crawl_operator.health import serve
-from crawl_operator.kube import Kube, KubeError, NotFoundError
+from crawl_operator.kube import Kube
+from crawl_operator.kube_errors import KubeError, NotFoundError
 from crawl_operator.lease import Alone, Elected, Lease
 from crawl_operator.metrics import Metrics
 from crawl_operator.settings import ENV_PREFIX, ConfigurationError, Settings

@@ -25,19 +25,8 @@ from crawl_operator.decide.model import (
     StopWorker,
     WorkerPod,
 )
-from crawl_operator.kube import (
-    BATCH_JOBS,
-    CRAWLJOBS,
-    PODS,
-    AlreadyExistsError,
-    ConflictError,
-    Kube,
-    NotFoundError,
-    NotLeadingError,
-    Object,
-    RefusedError,
-    Resource,
-)
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Kube, Object, Resource
+from crawl_operator.kube_errors import AlreadyExistsError, ConflictError, NotFoundError, NotLeadingError, RefusedError
 from crawl_operator.metrics import Metrics
 from crawl_operator.patch import merge_patch
 from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of

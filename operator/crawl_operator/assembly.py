@@ -13,6 +13,7 @@ from crawl_operator.metrics import Metrics
 from crawl_operator.page_cache import PageCache
 from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler, utc_now
+from crawl_operator.result_api import ResultApi
 from crawl_operator.results import ResultStore
 from crawl_operator.settings import Settings
 from crawl_operator.store import Key, Store
@@ -67,6 +68,8 @@ class Assembly:
         self.probes = HealthApi(self.guard, self.queue, metrics, closed).application()
         worker_api = WorkerApi(self.store, TokenVerifier(kube.read), Keeping(results, cache), metrics, standby)
         self.reports = worker_api.application(*([forwarder.middleware] if forwarder is not None else []))
+        downloads = ResultApi(kube, results, settings.downloads, namespaces=settings.namespaces, metrics=metrics)
+        downloads.add_to(self.reports)
         expose(metrics, self.store, self.queue, self.guard, standby)
 
     def lead(self) -> None:

@@ -8,7 +8,8 @@ from typing import Final
 from crawl_api.names import API_VERSION, KIND, SCHEDULE_KIND
 from crawl_operator.decide.model import Job, RecordEvent
 from crawl_operator.decide.schedule_model import Schedule
-from crawl_operator.kube import EVENTS, AlreadyExistsError, Kube, KubeError
+from crawl_operator.kube import EVENTS, Kube
+from crawl_operator.kube_errors import AlreadyExistsError, KubeError
 
 _log = logging.getLogger(__name__)
 

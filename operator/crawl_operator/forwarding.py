@@ -53,12 +53,14 @@ class Forwarder:
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         """Have the leader answer a request; both are streamed."""
-        if "Via" in request.headers:  # two that believe each other to lead would pass it on for ever
+        # Two that believe each other to lead would pass it on for ever.
+        if _VIA in (each.strip() for each in request.headers.get("Via", "").split(",")):
             raise _refused("the lease is changing hands")
         assert self._session is not None  # noqa: S101 - requests come inside the block; for the type checker
         headers = _passed_on(request.headers)
-        headers["Via"] = _VIA
+        headers["Via"] = ", ".join((*headers.popall("Via", ()), _VIA))
         body = request.content if request.body_exists else None
+        response: web.StreamResponse | None = None
         try:
             asked = self._session.request(
                 request.method, self.url + request.path_qs, headers=headers, data=body, allow_redirects=False
@@ -71,6 +73,9 @@ class Forwarder:
                 await response.write_eof()
                 return response
         except (ClientError, TimeoutError) as error:
+            if response is not None and request.transport is not None:
+                request.transport.abort()  # an answer has begun: that it is not whole must not look like an end
+                return response
             raise _refused(f"the operator that leads cannot be reached: {error}") from error
 
 

@@ -15,7 +15,8 @@ import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory  # what `kopf.operator` takes
 
 from crawl_api.names import LABEL_JOB_UID
-from crawl_operator.kube import Connection, LoginFailedError, Resource
+from crawl_operator.kube import Connection, Resource
+from crawl_operator.kube_errors import LoginFailedError
 
 Seen = Callable[[Resource, bool, Mapping[str, Any]], None]
 """Called with the kind, whether the object is gone, and the object."""

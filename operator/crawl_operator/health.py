@@ -15,6 +15,10 @@ STUCK_SECONDS: Final = 180.0
 """A key that waits or is in hand for longer means that the queue is stuck: one round has a shorter limit."""
 
 
+_ENDING_SECONDS: Final = 10.0
+"""For how long requests that are under way may keep an operator from its end."""
+
+
 class HealthApi:
     """Serves /healthz and /readyz: 200, or 503 with one line for each thing that is wrong; and /metrics.
 
@@ -78,7 +82,7 @@ async def serve(application: web.Application, host: str, port: int) -> web.AppRu
     Raises:
         OSError: the address cannot be listened on.
     """
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_ENDING_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     await asyncio.sleep(0)

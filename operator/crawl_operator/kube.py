@@ -12,6 +12,7 @@ import aiohttp
 from pydantic_core import from_json, to_json
 
 from crawl_api.names import API_VERSION, PLURAL, SCHEDULE_PLURAL
+from crawl_operator.kube_errors import NotLeadingError, UnavailableError, error_of
 from crawl_operator.metrics import Metrics
 
 Object = dict[str, Any]
@@ -23,50 +24,6 @@ _PLAIN: Final = {"Accept-Encoding": "identity"}
 """Between an operator and its API server, packing a list takes longer than sending it."""
 
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-
-
-class KubeError(Exception):
-    """A call to the API failed.
-
-    Attributes:
-        status: HTTP status; 0 when there was no answer.
-        reason: the API's own word for it.
-        retry_after: seconds the API asks to wait.
-    """
-
-    def __init__(self, message: str, *, status: int = 0, reason: str = "", retry_after: float = 0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.retry_after = retry_after
-
-
-class LoginFailedError(KubeError):
-    """There are no credentials to log in with."""
-
-
-class NotLeadingError(KubeError):
-    """The write was not sent: another operator may lead by now."""
-
-
-class NotFoundError(KubeError):
-    """The object is not there."""
-
-
-class ConflictError(KubeError):
-    """The object has changed since it was read; read it again."""
-
-
-class AlreadyExistsError(KubeError):
-    """An object of that name is there already."""
-
-
-class RefusedError(KubeError):
-    """The API will refuse the same call again: it is invalid or forbidden."""
-
-
-class UnavailableError(KubeError):
-    """No answer, or one that says to come back later. Whether a write took place is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +47,11 @@ PODS: Final = Resource("v1", "pods")
 BATCH_JOBS: Final = Resource("batch/v1", "jobs")
 EVENTS: Final = Resource("v1", "events")
 LEASES: Final = Resource("coordination.k8s.io/v1", "leases")
+TOKEN_REVIEWS: Final = Resource("authentication.k8s.io/v1", "tokenreviews")
+ACCESS_REVIEWS: Final = Resource("authorization.k8s.io/v1", "subjectaccessreviews")
+
+_QUESTIONS: Final = frozenset({TOKEN_REVIEWS.plural, ACCESS_REVIEWS.plural})
+"""To create one of these is to ask: nothing is written, so those who stand by may do it too."""
 
 _METHODS: Final = {"get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 """Kubernetes' verbs, as rights and metrics name them, and what they are in HTTP."""
@@ -165,6 +127,12 @@ class Kube:
             AlreadyExistsError: one of that name is there.
         """
         return await self._call("create", resource.plural, resource.path(namespace), body=body)
+
+    async def review(self, resource: Resource, kind: str, spec: Object) -> Object:
+        """Ask the API server about a token or a right, which it answers as the status of an object that it forgets."""
+        body = {"apiVersion": resource.api, "kind": kind, "spec": spec}
+        status: Object = (await self._call("create", resource.plural, resource.path(None), body=body)).get("status", {})
+        return status
 
     async def update(self, resource: Resource, namespace: str, body: Object) -> Object:
         """Replace an object, if it is still at the version that the body carries.
@@ -258,7 +226,7 @@ class Kube:
             connection = self._connection
             if self._session is None or connection is None:
                 raise RuntimeError("the client is not open")
-            allowed = math.inf if method == "GET" else self._write_seconds()
+            allowed = math.inf if method == "GET" or resource in _QUESTIONS else self._write_seconds()
             if allowed <= 0:
                 raise NotLeadingError(f"{call}: not sent, for this operator does not lead")
             started, code = time.monotonic(), 0
@@ -286,7 +254,7 @@ class Kube:
                 continue
             if code < 300:
                 return _object(answer, call)
-            raise _error(code, response.headers, answer, call)
+            raise error_of(code, response.headers, answer, call)
         raise AssertionError("unreachable")
 
     async def _login_again(self, stale: Connection) -> None:
@@ -303,28 +271,3 @@ def _object(answer: bytes, call: str) -> Object:
     if not isinstance(parsed, dict):
         raise UnavailableError(f"{call}: the answer is no object")
     return parsed
-
-
-def _error(status: int, headers: Mapping[str, str], answer: bytes, call: str) -> KubeError:
-    try:
-        details = from_json(answer)
-        reason, message = str(details["reason"]), str(details["message"])
-    except (ValueError, KeyError, TypeError):
-        reason, message = "", answer[:500].decode(errors="replace")
-    kind: type[KubeError]
-    match status, reason:
-        case 404, _:
-            kind = NotFoundError
-        case 409, "AlreadyExists":
-            kind = AlreadyExistsError
-        case 409, _:
-            kind = ConflictError
-        case ((400 | 403 | 405 | 413 | 415 | 422), _):
-            kind = RefusedError
-        case _:
-            kind = UnavailableError
-    try:
-        retry_after = min(float(headers.get("Retry-After", "0")), 60.0)
-    except ValueError:
-        retry_after = 0
-    return kind(f"{call}: {status} {message}", status=status, reason=reason, retry_after=retry_after)

@@ -19,8 +19,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from crawl_api.names import ANNOTATION_REPORTS
-from crawl_operator.kube import LEASES, AlreadyExistsError, ConflictError, Kube, KubeError, NotFoundError, Object
-from crawl_operator.settings import Leadership
+from crawl_operator.kube import LEASES, Kube, Object
+from crawl_operator.kube_errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
+from crawl_operator.setting_groups import Leadership
 
 _log = logging.getLogger(__name__)
 

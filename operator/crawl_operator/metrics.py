@@ -86,6 +86,9 @@ class Metrics:
         self._reports = self._counter(
             "worker_reports", "Reports of workers, by the HTTP status they were answered with.", "kind", "code"
         )
+        self._downloads = self._counter(
+            "downloads", "Requests for results, by the HTTP status they were answered with.", "kind", "code"
+        )
         self._lag = self._histogram(
             "event_loop_lag_seconds", "By how much the event loop was late, twice a second.", (), _LAG_SECONDS
         )
@@ -133,6 +136,10 @@ class Metrics:
     def report_answered(self, kind: str, code: int) -> None:
         """Count one report of a worker."""
         self._reports.labels(kind, code).inc()
+
+    def download_answered(self, kind: str, code: int) -> None:
+        """Count one request for results."""
+        self._downloads.labels(kind, code).inc()
 
     async def measure_lag(self) -> None:
         """Measure the event loop's lag until cancelled."""

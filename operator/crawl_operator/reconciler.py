@@ -23,16 +23,8 @@ from crawl_operator.decide.model import (
     WorkerPod,
 )
 from crawl_operator.decide.run import ScheduleKey
-from crawl_operator.kube import (
-    BATCH_JOBS,
-    CRAWLJOBS,
-    PODS,
-    ConflictError,
-    Kube,
-    KubeError,
-    NotFoundError,
-    NotLeadingError,
-)
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Kube
+from crawl_operator.kube_errors import ConflictError, KubeError, NotFoundError, NotLeadingError
 from crawl_operator.metrics import Metrics
 from crawl_operator.projection import job_of
 from crawl_operator.queue import WorkQueue

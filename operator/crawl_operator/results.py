@@ -3,11 +3,14 @@
 import asyncio
 import hashlib
 import json
+import math
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
@@ -16,6 +19,7 @@ from crawl_api.worker_protocol import MAX_OUTCOME_BYTES, OUTCOME_FILE, Outcome, 
 from crawl_operator.decide.model import JobKey
 
 _CHUNK: Final = 1 << 20
+_PIECE: Final = 1 << 18
 _SEGMENT: Final = "journal-"
 
 
@@ -120,6 +124,16 @@ class ResultStore:
         except OSError as error:
             raise StoreFullError(f"results cannot be removed: {error}") from error
 
+    def located(self, url: str, key: JobKey, uid: str) -> Path | None:
+        """Return the file that a job's status names; None where it lies elsewhere than among what that job has stored.
+
+        Whoever may write a status is not thereby led to the results of others.
+        """
+        parts = urlsplit(url)
+        path = Path(os.path.normpath(unquote(parts.path)))
+        own = self._folder / key.namespace / key.name / uid
+        return path if parts.scheme == "file" and path.is_relative_to(own) and path != own else None
+
     async def outcome(self, key: JobKey, uid: str, pod: str) -> Outcome | None:
         """Return the outcome that a worker has stored; None if it has stored none that makes sense."""
         path = self._stored(key, uid, pod, OUTCOME_FILE)
@@ -159,3 +173,13 @@ def _age_and_size(folder: Path) -> tuple[float, int]:
 def _read_bounded(path: Path) -> str:
     with path.open(encoding="utf-8") as file:
         return file.read(2 * MAX_OUTCOME_BYTES)
+
+
+async def pieces(path: Path, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    """Yield a file, or so many bytes of it from there on, one piece in memory at a time."""
+    left = math.inf if length is None else length
+    with await asyncio.to_thread(path.open, "rb") as file:
+        await asyncio.to_thread(file.seek, start)
+        while left > 0 and (piece := await asyncio.to_thread(file.read, int(min(_PIECE, left)))):
+            left -= len(piece)
+            yield piece

@@ -14,17 +14,8 @@ from crawl_operator.decide.model import JobKey, RecordEvent
 from crawl_operator.decide.run import Run, ScheduleKey
 from crawl_operator.decide.schedule import decide
 from crawl_operator.decide.schedule_model import DeleteRun, Schedule, ScheduleObservation, SchedulePlan, StartRun
-from crawl_operator.kube import (
-    CRAWLJOBS,
-    SCHEDULES,
-    AlreadyExistsError,
-    ConflictError,
-    Kube,
-    NotFoundError,
-    NotLeadingError,
-    Object,
-    RefusedError,
-)
+from crawl_operator.kube import CRAWLJOBS, SCHEDULES, Kube, Object
+from crawl_operator.kube_errors import AlreadyExistsError, ConflictError, NotFoundError, NotLeadingError, RefusedError
 from crawl_operator.metrics import Metrics
 from crawl_operator.patch import merge_patch
 from crawl_operator.projection import job_of

@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from crawl_operator.decide.model import BatchJob, JobKey, WorkerPod
 from crawl_operator.decide.run import ScheduleKey
-from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, SCHEDULES, Kube, KubeError, NotFoundError, Object, Resource
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, SCHEDULES, Kube, Object, Resource
+from crawl_operator.kube_errors import KubeError, NotFoundError
 from crawl_operator.metrics import Metrics
 from crawl_operator.projection import batch_job_of, job_of, owner_of, pod_of
 from crawl_operator.store import Key, Store

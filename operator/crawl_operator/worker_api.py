@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeVar
 
 from aiohttp import web
@@ -35,10 +34,10 @@ from crawl_api.worker_protocol import (
     results_path,
 )
 from crawl_operator.decide.model import Job, WorkerPod
-from crawl_operator.kube import KubeError
+from crawl_operator.kube_errors import KubeError
 from crawl_operator.metrics import Metrics
 from crawl_operator.page_cache import PageCache
-from crawl_operator.results import ResultStore, StoreFullError, TooLargeError
+from crawl_operator.results import ResultStore, StoreFullError, TooLargeError, pieces
 from crawl_operator.store import Store
 from crawl_operator.tokens import TokenRefusedError, TokenVerifier
 
@@ -172,7 +171,7 @@ class WorkerApi:
         response = web.StreamResponse(headers={"Content-Length": str(sum(path.stat().st_size for path in segments))})
         await response.prepare(request)
         for path in segments:
-            async for chunk in _pieces(path):
+            async for chunk in pieces(path):
                 await response.write(chunk)
         return response
 
@@ -236,12 +235,6 @@ def _segment_path(job_uid: str, attempt: int) -> str:
 
 def _cached_path(job_uid: str, attempt: int) -> str:
     return cache_path(job_uid, attempt, "{key:[0-9a-f]{64}}")
-
-
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK):
-            yield chunk
 
 
 async def _read(request: web.Request, model: type[_M], limit: int) -> _M:

@@ -29,6 +29,8 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": False},
         "podDisruptionBudget": {"enabled": False},
         "worker": {"networkPolicy": {"enabled": False}},
+        "rbac": {"aggregate": False, "resultsAccount": False},
+        "settings": {"downloads": {"enabled": False}},
     },
     "a gateway": {"gateway": {"enabled": True}},
     "a gateway of namespaces": {
@@ -61,6 +63,9 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
             "prometheusRule": {"enabled": True, "failedJobs": 5, "labels": {"release": "prometheus"}},
             "dashboard": {"enabled": True},
         },
+        "networkPolicy": {
+            "downloadsFrom": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "ingress"}}}]
+        },
         "podLabels": {"team": "crawls"},
         "podAnnotations": {"example.org/note": "1"},
         "nodeSelector": {"kubernetes.io/os": "linux"},
@@ -78,6 +83,7 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
                 "allowedNetworks": ["10.1.0.0/16", "fd00:1::/64"],
                 "userAgent": "docs (+mailto:a@example.org)",
             },
+            "downloads": {"audiences": ["crawl-results"], "parallel": 100},
             "reconcile": {"workers": 4},
             "leadership": {"leaseSeconds": 30, "renewSeconds": 10},
             "retention": {"deleteJobs": False},

@@ -34,6 +34,8 @@ def test_it_takes_its_settings_and_is_asked_where_it_listens(helm: Helm, values:
     wanted = values["gateway"].get("settings", {})
     assert settings.default_namespace == wanted.get("defaultNamespace", "default")
     assert settings.tenants == wanted.get("tenants", {})
+    operator = the(objects, "Service", "crawl-operator")["spec"]["ports"][0]["port"]
+    assert settings.results_url == f"http://crawl-operator.crawl-operator.svc:{operator}"
 
 
 def test_nobody_takes_it_for_the_operator(helm: Helm, values: Object) -> None:
@@ -64,7 +66,7 @@ def test_its_account_is_bound_to_its_own_rights_alone(helm: Helm, values: Object
         if any(subject["name"] == account for subject in each["subjects"])
     }
     where = values.get("namespaces", ["*"])
-    assert bound == {(f"{NAME}-reviews", "*"), *((NAME, namespace) for namespace in where)}
+    assert bound == {("system:auth-delegator", "*"), *((NAME, namespace) for namespace in where)}
 
 
 def test_the_kind_of_its_settings_is_checked(helm: Helm) -> None:

@@ -27,6 +27,10 @@ def settings_of(objects: list[Object], folder: Path) -> Settings:
     return Settings.load(folder / "operator.yaml")
 
 
+def _is_for_users(role: Object) -> bool:
+    return any(label.startswith("rbac.authorization.k8s.io/aggregate-to-") for label in role["metadata"]["labels"])
+
+
 def pod_of(objects: list[Object]) -> Object:
     pod: Object = the(objects, "Deployment", "crawl-operator")["spec"]["template"]["spec"]
     return pod
@@ -74,6 +78,7 @@ def test_values_are_the_operators_own_defaults(helm: Helm, tmp_path: Path) -> No
     assert settings.retention == default.retention
     assert settings.logging == default.logging
     assert settings.results == default.results
+    assert settings.downloads == default.downloads
     for priority in Priority:
         mine, own = settings.class_of(priority), default.class_of(priority)
         assert mine.model_copy(update={"priority_class_name": "", "execution": None}) == own
@@ -133,7 +138,7 @@ def test_crds_are_those_of_the_repository(helm: Helm) -> None:
 
 
 def test_rights_are_those_of_the_repository_and_never_secrets(helm: Helm, values: Object) -> None:
-    """The same rules for one namespace as for all; a release for namespaces has no right outside them."""
+    """The same rules for one namespace as for all; one for namespaces may outside of them only ask who may what."""
     written = {
         document["metadata"]["name"].removeprefix("crawl-"): document["rules"]
         for room in ("operator", "gateway")
@@ -141,25 +146,47 @@ def test_rights_are_those_of_the_repository_and_never_secrets(helm: Helm, values
         if document["kind"] == "ClusterRole"
     }
     objects = helm.render(values, "--skip-tests")
-    roles = of_kind(objects, "Role") + of_kind(objects, "ClusterRole")
+    roles = of_kind(objects, "Role") + [each for each in of_kind(objects, "ClusterRole") if not _is_for_users(each)]
     for role in roles:
-        if not role["metadata"]["name"].endswith("-leadership"):
-            name = role["metadata"]["name"].removeprefix("crawl-operator-")
-            assert role["rules"] == written.get(name, written["operator"])
+        if role["metadata"]["name"].endswith("-results"):
+            assert role["rules"] == [
+                {"apiGroups": ["crawl-operator.io"], "resources": ["crawljobs/results"], "verbs": ["get"]}
+            ]
+        elif not role["metadata"]["name"].endswith("-leadership"):
+            assert role["rules"] == written["gateway" if role["metadata"]["name"].endswith("-gateway") else "operator"]
         for rule in role["rules"]:
             assert not {"secrets", "*"} & {*rule["resources"], *rule["verbs"], *rule["apiGroups"]}
+    everywhere = {each["roleRef"]["name"] for each in of_kind(objects, "ClusterRoleBinding")}
     if values.get("namespaces"):
-        for kind in ("ClusterRole", "ClusterRoleBinding"):  # but to ask who somebody is
-            assert all(each["metadata"]["name"].endswith("-gateway-reviews") for each in of_kind(objects, kind))
+        assert everywhere <= {"system:auth-delegator"}
+    asks = values.get("settings", {}).get("downloads", {}).get("enabled", True) or "gateway" in values
+    assert ("system:auth-delegator" in everywhere) == (asks and values.get("rbac", {}).get("create", True))
     if values.get("rbac", {}).get("create", True):
-        where = {
-            each["metadata"].get("namespace", "*")
-            for each in roles
-            if not each["metadata"]["name"].endswith("-gateway-reviews")
-        }
+        where = {each["metadata"].get("namespace", "*") for each in roles}
         assert where == {"crawl-operator", *values.get("namespaces", ["*"])}
     else:
         assert roles == []
+
+
+def test_kubernetes_own_roles_know_crawls_and_none_writes_what_the_operator_says(helm: Helm, values: Object) -> None:
+    """`view` reads jobs and results; `edit` and `admin` write jobs; nobody writes a status; nobody is bound."""
+    objects = helm.render(values, "--skip-tests")
+    roles = [each for each in of_kind(objects, "ClusterRole") if _is_for_users(each)]
+    if not values.get("rbac", {}).get("aggregate", True):
+        assert roles == []
+        return
+    may: dict[str, set[tuple[str, str]]] = {"view": set(), "edit": set(), "admin": set()}
+    for role in roles:
+        assert all(rule["apiGroups"] == ["crawl-operator.io"] for rule in role["rules"])
+        rights = {(verb, each) for rule in role["rules"] for verb in rule["verbs"] for each in rule["resources"]}
+        for name in may:
+            if role["metadata"]["labels"].get(f"rbac.authorization.k8s.io/aggregate-to-{name}") == "true":
+                may[name] |= rights
+    kinds = ("crawljobs", "scheduledcrawljobs")
+    read = {(verb, kind) for verb in ("get", "list", "watch") for kind in kinds} | {("get", "crawljobs/results")}
+    assert may["view"] == read
+    writes = ("create", "update", "patch", "delete", "deletecollection")
+    assert may["edit"] == may["admin"] == read | {(verb, kind) for verb in writes for kind in kinds}
 
 
 def test_workers_run_as_an_account_without_rights(helm: Helm, values: Object, tmp_path: Path) -> None:

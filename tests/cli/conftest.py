@@ -12,20 +12,29 @@ from operator_process import Jobs, OperatorProcess, namespace
 
 
 @pytest.fixture(scope="module")
-def shared(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
-    """A namespace with its operator."""
-    folder = tmp_path_factory.mktemp("operator")
-    with (
-        namespace(cluster, f"cli-{uuid.uuid4().hex[:8]}") as made,
-        OperatorProcess(
-            cluster,
-            folder,
-            namespaces=[made.namespace],
-            reconcile={"patienceSeconds": 0.2},
-            limits={"running": 2},
-        ),
-    ):
+def place(cluster: LocalCluster) -> Iterator[Jobs]:
+    """A namespace."""
+    with namespace(cluster, f"cli-{uuid.uuid4().hex[:8]}") as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def operator(cluster: LocalCluster, place: Jobs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """The namespace's operator."""
+    with OperatorProcess(
+        cluster,
+        tmp_path_factory.mktemp("operator"),
+        namespaces=[place.namespace],
+        reconcile={"patienceSeconds": 0.2},
+        limits={"running": 2},
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(place: Jobs, operator: OperatorProcess) -> Jobs:
+    """The namespace with its operator."""
+    return place
 
 
 @pytest.fixture(scope="module")

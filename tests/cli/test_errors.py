@@ -96,7 +96,7 @@ def test_a_full_queue_says_so(cluster: LocalCluster) -> None:
         while not jobs.kubectl(*full).stdout and time.monotonic() < deadline:
             time.sleep(0.2)
         program = Program(cluster, jobs.namespace)
-        one_line(program, "submit", "https://example.org/", code=9, says="exceeded quota")
+        one_line(program, "submit", "https://example.org/", code=9, says="quota: jobs")
 
 
 @pytest.mark.cluster

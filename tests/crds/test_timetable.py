@@ -170,7 +170,9 @@ def test_the_same_line_is_read_once() -> None:
 def fields(low: int, high: int) -> st.SearchStrategy[str]:
     number = st.integers(low, high)
     several = st.lists(number, min_size=2, max_size=4, unique=True).map(lambda each: ",".join(map(str, sorted(each))))
-    spans = st.tuples(number, number).filter(lambda pair: pair[0] < pair[1]).map(lambda pair: f"{pair[0]}-{pair[1]}")
+    # The whole range as a span is a restriction to CronJob, as to us, and a star to the other library.
+    pairs = st.tuples(number, number).filter(lambda pair: pair[0] < pair[1] and pair != (low, high))
+    spans = pairs.map(lambda pair: f"{pair[0]}-{pair[1]}")
     steps = st.integers(2, 9).map(lambda step: f"*/{step}")
     return st.one_of(st.just("*"), number.map(str), several, spans, steps)
 

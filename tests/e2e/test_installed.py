@@ -1,7 +1,9 @@
 """From `helm install` to results, on a real node: what its users meet. The tests build on each other, in this order."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,27 @@ def test_logs_of_a_worker_are_there(installed: Installed) -> None:
         worker = installed.jobs.status(f"batch-{priority.lower()}")["workerId"]
         said = installed.kubectl("-n", CRAWLS, "logs", worker).stdout
         assert f'"attempt ended" succeeded={len(CATALOGUE)} failed=0 failure="none"' in said
+
+
+def test_results_come_through_a_forwarded_port(installed: Installed, tmp_path: Path) -> None:
+    """As an administrator with a certificate gets them after `helm install`: the chart's account lends a token."""
+    path = os.pathsep.join((str(installed.real.kubectl_path.parent), os.environ["PATH"]))
+    environment = os.environ | {"KUBECONFIG": str(installed.real.kubeconfig), "PATH": path}
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "crawl_cli",
+        "results",
+        "batch-high",
+        "-n",
+        CRAWLS,
+        "--to",
+        tmp_path,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    saved = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert saved == installed.results(installed.jobs.status("batch-high"))
 
 
 def test_a_worker_reaches_nothing_that_it_should_not(installed: Installed) -> None:

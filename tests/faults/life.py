@@ -17,10 +17,12 @@ from world import KINDS, Picture, Seen, World
 from crawl_api.crawljob import Priority
 from crawl_operator.assembly import Assembly
 from crawl_operator.health import serve
-from crawl_operator.kube import Connection, Kube, KubeError
+from crawl_operator.kube import Connection, Kube
+from crawl_operator.kube_errors import KubeError
 from crawl_operator.lease import Alone, Elected
 from crawl_operator.metrics import Metrics
-from crawl_operator.settings import Limits, PriorityClass, Reconcile, Results, Settings
+from crawl_operator.setting_groups import Limits, PriorityClass, Reconcile, Results
+from crawl_operator.settings import Settings
 
 _REQUEST_SECONDS: Final = 30
 _FILL_PAUSE: Final = 0.02

@@ -3,7 +3,7 @@
 from typing import Final
 
 from crawl_operator.lease import Lease
-from crawl_operator.settings import Leadership
+from crawl_operator.setting_groups import Leadership
 
 LEASE_SECONDS: Final = 60
 _RENEW_SECONDS: Final = 0.5

@@ -14,6 +14,7 @@ import pytest
 from client_cluster import account
 from gateway_client import READING, Gateway, GatewayProcess, Tenant, single, tenant
 from local_cluster.cluster import LocalCluster
+from operator_process import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -36,6 +37,7 @@ CALLS = [
     ("GET", "/why"),
     ("GET", "/result"),
     ("GET", "/records"),
+    ("GET", "/file"),
     ("POST", "/cancel"),
     ("POST", "/suspend"),
     ("POST", "/resume"),
@@ -54,9 +56,9 @@ def test_no_id_of_another_tenants_job_is_of_any_use(
     assert call.get("/v1/jobs/815")["metadata"]["name"] == "secret"
     before = owner.jobs.get("secret")
     with Gateway(process, stranger) as outside:
-        for method, tail in CALLS:
+        for number, (method, tail) in enumerate(CALLS):
             body = {"spec": {"priority": "Low"}} if method == "PATCH" else None
-            for text in ids(job, "815"):
+            for text in ids(job, "815")[number % 2 :: 2]:  # each call by some ids, each id by some calls
                 path = f"/v1/jobs/{text}{tail}"
                 mine = outside.call(method, path, 404, body)
                 theirs = outside.call(method, path, 403, body, headers={"X-Namespace": owner.name})
@@ -147,8 +149,8 @@ def test_a_right_that_is_taken_away_is_gone_within_seconds(process: GatewayProce
         time.sleep(1.5)
         client.get("/v1/jobs", 403)
         cluster.kubectl("-n", fleeting.name, "delete", "serviceaccount", "caller")
-        time.sleep(1.5)
-        client.get("/v1/jobs", 401)
+        gone = lambda: client.http.get("/v1/jobs").status_code == 401  # noqa: E731 - one line
+        wait_until(gone, "the token is worth nothing", 20)  # the API server itself believes it for ten seconds
 
 
 def test_probes_and_the_reference_need_no_token_and_tell_nothing_of_jobs(
@@ -171,7 +173,7 @@ def test_every_answer_has_the_id_of_its_request_and_the_log_has_no_secret(
 ) -> None:
     answer = call.http.get("/v1/jobs", params={"search": "hunter2"}, headers={"X-Request-ID": "order-17"})
     assert answer.headers["x-request-id"] == "order-17"
-    for insane in ("a b", "x" * 200, "ä".encode().decode("latin-1")):
+    for insane in ("a b", "x" * 200, "<script>"):
         assert call.http.get("/v1/jobs", headers={"X-Request-ID": insane}).headers["x-request-id"] != insane
     log = process.log
     assert "order-17" in log

@@ -91,6 +91,17 @@ def test_lists_carry_nothing_that_is_long() -> None:
     assert "managedFields" not in made["metadata"]
 
 
+def test_large_objects_are_shown_by_their_beginning() -> None:
+    urls = [f"https://example.org/{'x' * 1000}/{number}" for number in range(100)]
+    spec = {"type": "Batch", "batch": {"urls": urls}, "metadata": {"a": "b"}, "priority": "Low"}
+    shown = job_entry(raw(spec=spec)).object.raw["spec"]
+    assert shown["batch"]["urls"] == urls[:20]
+    assert "metadata" not in shown
+    assert shown["priority"] == "Low"
+    small = {**spec, "batch": {"urls": urls[:20]}}
+    assert job_entry(raw(spec=small)).object.raw["spec"]["metadata"] == {"a": "b"}
+
+
 def _entries(count: int) -> list[Any]:
     made = random.Random(1)  # noqa: S311 - no secret
     priorities, phases = ["Low", "Normal", "High", "Critical"], ["Pending", "Failed", "Completed"]

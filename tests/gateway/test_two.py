@@ -115,7 +115,7 @@ def test_a_gateway_that_is_killed_in_mid_request_makes_no_second_job(
 ) -> None:
     """Whenever it dies, the same request with the same key comes to one job; so does one that never had an answer."""
     with gateway(cluster, tmp_path) as fragile:
-        for number in range(5):
+        for number in range(3):
             key = {"Idempotency-Key": f"killed-{number}"}
             sent = threading.Event()
 
@@ -129,7 +129,7 @@ def test_a_gateway_that_is_killed_in_mid_request_makes_no_second_job(
             sender = threading.Thread(target=send)
             sender.start()
             sent.wait(5)
-            time.sleep(0.03 * number)
+            time.sleep(0.05 * number)
             fragile.kill()
             sender.join(30)
             fragile.start()
@@ -140,7 +140,7 @@ def test_a_gateway_that_is_killed_in_mid_request_makes_no_second_job(
                 assert (len(answer["done"]), answer["failed"]) == (20, [])
         with Gateway(fragile, owner) as client:
             names = {name for name in client.listed(limit=1000) if name.startswith("request-")}
-            assert len(names) == 100
+            assert len(names) == 60
 
 
 def test_a_gateway_whose_watch_was_cut_catches_up(cluster: LocalCluster, owner: Tenant, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The gateway beside a real operator and real workers: results, dead letters, graphs, schedules, numbers."""
 
 import csv
+import hashlib
 import io
 import json
 import uuid
@@ -11,21 +12,38 @@ import pytest
 
 from client_cluster import account
 from demo.site import DemoSite
-from gateway_client import EVERYTHING, Gateway, GatewayProcess, Tenant, single
+from gateway_client import EVERYTHING, Gateway, GatewayProcess, Tenant, gateway, single
 from local_cluster.cluster import LocalCluster
-from operator_process import OperatorProcess, namespace, wait_until
+from operator_process import Jobs, OperatorProcess, namespace, wait_until
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def owner(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
+def space(cluster: LocalCluster) -> Iterator[Jobs]:
+    with namespace(cluster, f"work-{uuid.uuid4().hex[:8]}") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def operator(cluster: LocalCluster, space: Jobs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    with OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), namespaces=[space.namespace]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def process(
+    cluster: LocalCluster, operator: OperatorProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    """A gateway that knows where the operator hands out results."""
+    with gateway(cluster, tmp_path_factory.mktemp("gateway"), resultsUrl=operator.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def owner(cluster: LocalCluster, space: Jobs) -> Tenant:
     """Somebody with a namespace in which an operator is at work."""
-    with (
-        namespace(cluster, f"work-{uuid.uuid4().hex[:8]}") as made,
-        OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), namespaces=[made.namespace]),
-    ):
-        yield Tenant(made, account(cluster, made.namespace, "caller", EVERYTHING))
+    return Tenant(space, account(cluster, space.namespace, "caller", EVERYTHING))
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +75,33 @@ def test_a_crawl_runs_and_its_result_is_read(call: Gateway, site: DemoSite) -> N
     assert {record["url"] for record in records} == set(urls)
     assert answer.headers["content-type"].startswith("application/x-ndjson")
     wait_until(lambda: "crawl" in call.listed(phase="success"), "the list shows it", 5)
+
+
+def test_what_a_status_does_not_hold_comes_from_the_operators_store(
+    call: Gateway, process: GatewayProcess, owner: Tenant, site: DemoSite
+) -> None:
+    """To whoever may read results, and from nowhere else, whatever a status says."""
+    output = {"inlineLimitBytes": 0, "format": "JSONLines"}
+    spec = {"type": "Batch", "batch": {"urls": [site.url("/catalogue/"), site.url("/")]}, "priority": "Critical"}
+    call.call("POST", "/v1/jobs", 201, {"metadata": {"name": "stored"}, "spec": {**spec, "output": output}})
+    call.finished("stored")
+    outcome = call.get("/v1/jobs/stored/result")
+    assert outcome["data"] is None
+    lines = call.http.get("/v1/jobs/stored/records").text.splitlines()
+    assert len(lines) == outcome["items"] == 2
+    answer = call.http.get("/v1/jobs/stored/file")
+    assert hashlib.sha256(answer.content).hexdigest() == outcome["sha256"] == answer.headers["etag"].strip('"')
+    rule = {**EVERYTHING, "resources": ["crawljobs"]}
+    token = account(owner.jobs.cluster, owner.name, "no-results", rule)
+    with Gateway(process, Tenant(owner.jobs, token)) as narrow:
+        assert narrow.get("/v1/jobs/stored/result")["items"] == 2
+        for part in ("records", "file"):
+            assert "crawljobs/results" in narrow.get(f"/v1/jobs/stored/{part}", 403)["error"]["message"]
+    elsewhere = json.dumps({"status": {"resultURL": f"file://{process.config}"}})
+    owner.jobs.kubectl("patch", "crawljob", "stored", "--subresource=status", "--type=merge", "-p", elsewhere)
+    for part in ("records", "file"):
+        found = call.http.get(f"/v1/jobs/stored/{part}")
+        assert found.status_code in {404, 503}, found.text
 
 
 def test_dead_letters_run_again(call: Gateway, site: DemoSite) -> None:

@@ -7,7 +7,8 @@ from operator_cases import make_job
 from crawl_operator.assembly import Assembly
 from crawl_operator.decide.model import JobKey
 from crawl_operator.kube import Connection, Kube
-from crawl_operator.settings import Results, Settings
+from crawl_operator.setting_groups import Results
+from crawl_operator.settings import Settings
 
 
 async def _nobody() -> Connection:

@@ -135,6 +135,35 @@ def test_a_bad_end_is_written_whole() -> None:
     assert plan.actions == (RecordEvent("Failed", "0 of 2 pages crawled"),)
 
 
+def test_a_result_tells_its_own_attempts_time_and_the_job_all_of_it() -> None:
+    """An hour's wait for the second attempt is no work of its worker's, but time that the job took."""
+    before = STARTED - timedelta(hours=1)
+    first = Attempt(
+        number=1,
+        execution=Execution.POD,
+        worker="news-abc-1",
+        started_at=before,
+        finished_at=before + timedelta(seconds=30),
+        outcome=Phase.FAILED,
+    )
+    job = make_job(status=CrawlJobStatus(attempts=(first,), started_at=before, retry_count=1))
+    pod = ended_pod("news-abc-2", outcome_of(1, 1, stored=STORED), attempt=2)
+    status = status_of(decide(Observation(job, pods=(pod,)), POLICY, NOW))
+    assert status.phase is Phase.COMPLETED
+    assert status.result is not None
+    last = status.attempts[-1]
+    assert last.number == 2
+    assert last.started_at is not None
+    assert last.finished_at is not None
+    assert last.finished_at == status.completed_at
+    assert status.result.processing_time_ms == _milliseconds(last.finished_at - last.started_at) > 0
+    assert status.processing_time_ms == _milliseconds(last.finished_at - before) > 3600_000
+
+
+def _milliseconds(time: timedelta) -> int:
+    return int(time / timedelta(milliseconds=1))
+
+
 def test_partial_success_tells_what_failed_last() -> None:
     plan = end(ended_pod(outcome=outcome_of(3, 1)), total=3)
     assert plan.actions == (
@@ -235,6 +264,8 @@ def test_a_worker_that_never_ran_has_no_times() -> None:
     assert status.started_at is None
     assert status.completed_at == NOW
     assert status.processing_time_ms is None
+    assert status.result is not None
+    assert status.result.processing_time_ms is None
     assert status.duration == ""
 
 

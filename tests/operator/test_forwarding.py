@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientError, ClientSession, StreamReader, web
 from aiohttp.test_utils import TestServer
 
 from crawl_api.worker_protocol import outcome_path, progress_path, results_path
@@ -52,8 +52,8 @@ class Standby:
         self.url = url
         self.metrics = metrics
 
-    async def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes, Any]:
-        headers = {"Authorization": "Bearer token"}
+    async def send(self, method: str, path: str, body: bytes | None = None, **more: str) -> tuple[int, bytes, Any]:
+        headers = {"Authorization": "Bearer token", **more}
         content = io.BytesIO(body) if body is not None else None
         async with self._session.request(method, self.url + path, data=content, headers=headers) as answer:
             return answer.status, await answer.read(), answer.headers
@@ -115,6 +115,45 @@ async def test_two_that_take_each_other_for_the_leader_end_it() -> None:
         answer = await asyncio.wait_for(Standby(session, urls[0], Metrics()).send("POST", progress_path(UID, 1)), 10)
     assert answer[:2] == (503, b"the lease is changing hands")
     assert answer[2]["Retry-After"] == "1"
+
+
+async def test_what_another_proxy_has_passed_on_is_no_loop(leader: Leader, standby: Standby) -> None:
+    leader.answer = {"status": 200, "body": b"whole"}
+    status, body, _ = await standby.send("GET", progress_path(UID, 1), Via="1.1 google, 1.1 edge")
+    assert (status, body) == (200, b"whole")
+
+
+async def test_an_answer_that_breaks_off_is_broken_off() -> None:
+    """Nothing that looks like its end, or like another answer, follows what has come of it."""
+
+    async def half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100000"})
+        await response.prepare(request)
+        await response.write(b"x" * 50_000)
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", half)
+    async with TestServer(application) as server:
+        url = str(server.make_url("/")).rstrip("/")
+        async with (
+            Forwarder(lambda: url) as forwarder,
+            TestServer(standing_by(forwarder, Metrics())) as between,
+            ClientSession() as session,
+            session.get(between.make_url("/v1/any")) as answer,
+        ):
+            assert answer.status == 200
+            came = bytearray()
+            with pytest.raises(ClientError):
+                await _drain(answer.content, came)
+    assert set(came) <= {ord("x")}
+
+
+async def _drain(content: StreamReader, into: bytearray) -> None:
+    async for chunk in content.iter_any():
+        into += chunk
 
 
 async def test_a_leader_that_is_gone_is_told_as_such() -> None:

@@ -12,7 +12,8 @@ from operator_cases import SINGLE, open_store
 from crawl_operator import watch_guard
 from crawl_operator.decide.model import JobKey
 from crawl_operator.health import HealthApi
-from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Connection, Kube, UnavailableError
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Connection, Kube
+from crawl_operator.kube_errors import UnavailableError
 from crawl_operator.queue import WorkQueue
 from crawl_operator.store import Key
 from crawl_operator.watch_guard import WatchGuard

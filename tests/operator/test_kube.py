@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from crawl_operator.kube import PODS, Connection, Kube, UnavailableError
+from crawl_operator.kube import PODS, Connection, Kube
+from crawl_operator.kube_errors import UnavailableError
 
 
 async def _never(_: web.Request) -> web.Response:

@@ -11,21 +11,16 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawl_operator.kube import (
-    CRAWLJOBS,
-    LEASES,
+from crawl_operator.kube import CRAWLJOBS, LEASES, Connection, Kube, Object, Resource
+from crawl_operator.kube_errors import (
     AlreadyExistsError,
     ConflictError,
-    Connection,
-    Kube,
     NotFoundError,
     NotLeadingError,
-    Object,
-    Resource,
     UnavailableError,
 )
 from crawl_operator.lease import Alone, Lease, boot_clock
-from crawl_operator.settings import Leadership
+from crawl_operator.setting_groups import Leadership
 
 SETTINGS = Leadership(enabled=True, lease_seconds=15, renew_seconds=5)
 LONG_AGO, FAR_AHEAD = "1999-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"

@@ -21,7 +21,8 @@ from crawl_api.status import CrawlJobStatus, Phase
 from crawl_operator.decide.model import JobKey
 from crawl_operator.gauges import expose
 from crawl_operator.health import HealthApi
-from crawl_operator.kube import CRAWLJOBS, PODS, ConflictError, Connection, Kube, UnavailableError
+from crawl_operator.kube import CRAWLJOBS, PODS, Connection, Kube
+from crawl_operator.kube_errors import ConflictError, UnavailableError
 from crawl_operator.metrics import Metrics
 from crawl_operator.queue import WorkQueue
 from crawl_operator.store import Key
@@ -64,6 +65,7 @@ class Operator:
         self.metrics.api_answered("get", "crawljobs", 200, 0.1)
         self.metrics.changes_missed("pods", 1)
         self.metrics.report_answered("progress", 204)
+        self.metrics.download_answered("part", 206)
         self.metrics.run_made(0.1)
 
     def families(self) -> dict[str, Metric]:

@@ -20,24 +20,20 @@ from operator_cases import NOW, batch_of, outcome_of, timeout_failure
 from crawl_api.crawljob import Priority
 from crawl_api.worker_protocol import ProgressReport
 from crawl_operator.decide.model import JobKey
-from crawl_operator.kube import (
-    BATCH_JOBS,
-    CRAWLJOBS,
-    PODS,
+from crawl_operator.kube import BATCH_JOBS, CRAWLJOBS, PODS, Kube, Object, Resource
+from crawl_operator.kube_errors import (
     AlreadyExistsError,
     ConflictError,
-    Kube,
     KubeError,
     NotFoundError,
-    Object,
     RefusedError,
-    Resource,
     UnavailableError,
 )
 from crawl_operator.queue import WorkQueue
 from crawl_operator.reconciler import Reconciler
 from crawl_operator.results import ResultStore
-from crawl_operator.settings import Limits, Reconcile, Retention, Settings
+from crawl_operator.setting_groups import Limits, Reconcile, Retention
+from crawl_operator.settings import Settings
 from crawl_operator.store import Key, Store
 from crawl_operator.watch_guard import WatchGuard
 

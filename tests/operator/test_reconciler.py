@@ -22,7 +22,8 @@ from operator_cases import (
 )
 
 from crawl_operator.decide.model import JobKey
-from crawl_operator.kube import ConflictError, Connection, Kube, RefusedError, UnavailableError
+from crawl_operator.kube import Connection, Kube
+from crawl_operator.kube_errors import ConflictError, RefusedError, UnavailableError
 from crawl_operator.metrics import Metrics
 from crawl_operator.projection import batch_job_of, job_of
 from crawl_operator.queue import WorkQueue

@@ -11,7 +11,8 @@ from operator_cases import open_store
 from schedule_cases import KEY, MINUTE, NOON, schedule_spec
 
 from crawl_operator.decide.model import JobKey
-from crawl_operator.kube import ConflictError, Connection, Kube
+from crawl_operator.kube import Connection, Kube
+from crawl_operator.kube_errors import ConflictError
 from crawl_operator.metrics import Metrics
 from crawl_operator.scheduler import Scheduler
 from crawl_operator.settings import Settings

@@ -9,7 +9,8 @@ import pytest
 from crawl_api.crawljob import Priority
 from crawl_api.status import Execution
 from crawl_operator.decide.capacity import RunningLimits
-from crawl_operator.settings import ConfigurationError, PriorityClass, Settings
+from crawl_operator.setting_groups import PriorityClass
+from crawl_operator.settings import ConfigurationError, Settings
 
 LIMIT = "CRAWL_OPERATOR_LIMITS__URLS_PER_JOB"
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from crawl_operator.kube import UnavailableError
+from crawl_operator.kube_errors import UnavailableError
 from crawl_operator.tokens import TokenRefusedError, TokenVerifier, WorkerIdentity
 
 ISSUER = "https://kubernetes.default.svc"

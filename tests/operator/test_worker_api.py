@@ -31,7 +31,7 @@ from crawl_api.worker_protocol import (
     results_path,
 )
 from crawl_operator.decide.model import JobKey
-from crawl_operator.kube import UnavailableError
+from crawl_operator.kube_errors import UnavailableError
 from crawl_operator.metrics import Metrics
 from crawl_operator.page_cache import PageCache
 from crawl_operator.results import ResultStore

@@ -15,6 +15,7 @@ import pytest
 
 from crawl_worker.base_worker import BaseWorker, Pace, TooManyErrorsError
 from crawl_worker.health import HealthServer
+from operator_process import free_port
 
 PROGRAM = """
 import asyncio, sys
@@ -141,8 +142,9 @@ def get(port: int | None, path: str = "/health") -> tuple[int, Any]:
 
 async def test_health_is_told_and_a_worker_that_fails_is_not_healthy() -> None:
     worker = Scripted(3)
-    async with HealthServer(worker.state, 0) as server:
-        assert await asyncio.to_thread(get, server.port) == (
+    port = free_port()
+    async with HealthServer(worker.state, port):
+        assert await asyncio.to_thread(get, port) == (
             200,
             {
                 "status": "healthy",
@@ -155,9 +157,9 @@ async def test_health_is_told_and_a_worker_that_fails_is_not_healthy() -> None:
         )
         await worker.run()
         worker.errors = 5
-        status, told = await asyncio.to_thread(get, server.port)
+        status, told = await asyncio.to_thread(get, port)
         assert (status, told["status"], told["processed"]) == (503, "unhealthy", 3)
-        assert (await asyncio.to_thread(get, server.port, "/else"))[0] == 404
+        assert (await asyncio.to_thread(get, port, "/else"))[0] == 404
 
 
 async def start(tmp_path: Path, *arguments: str, **environment: str) -> asyncio.subprocess.Process:

@@ -172,6 +172,21 @@ async def test_a_store_that_will_never_take_it_is_a_permanent_failure(
     assert "key" not in failure.message.split()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "failed"), [("AWS_ALLOW_HTTP", "true", False), ("TIMEOUT", "9s", True), ("NONSENSE", "1", True)]
+)
+async def test_an_option_is_not_needed_or_makes_no_store(
+    worker: Worker, site: Site, operator: StandIn, *, secret: Path, name: str, value: str, failed: bool
+) -> None:
+    """Plain HTTP is always allowed; what the library knows in other places, or nowhere, is a permanent failure."""
+    (secret / name).write_text(value)
+    job = assignment(operator, f"{site.url}/page/1", output={"storeUrl": f"s3://{BUCKET}"}, uid=name.lower())
+    ended = await worker.run(job, CRAWL_STORE_CREDENTIALS=str(secret))
+    failure = ended.outcome.failure
+    assert (failure is not None) is failed, ended.log
+    assert failure is None or (failure.code, failure.cause) == ("InvalidStore", "Permanent")
+
+
 async def test_a_store_that_is_away_is_waited_for_and_then_the_attempt_is_repeated(
     worker: Worker, site: Site, operator: StandIn, tmp_path: Path
 ) -> None:

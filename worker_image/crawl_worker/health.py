@@ -39,11 +39,6 @@ class HealthServer:
         self._port = port
         self._server: asyncio.Server | None = None
 
-    @property
-    def port(self) -> int | None:
-        """Where it listens."""
-        return self._server.sockets[0].getsockname()[1] if self._server is not None else None
-
     async def __aenter__(self) -> Self:
         """Listen; raises OSError where the port is taken."""
         if self._port is not None:

@@ -1,16 +1,19 @@
-"""`/v1/jobs/{id}/result` and its records."""
+"""`/v1/jobs/{id}/result`, its records, and its file."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
+from crawl_api.downloads import form_of
+from crawl_client.results import Result
 from crawl_gateway.faces import Json, gives
-from crawl_gateway.session import SessionOf
+from crawl_gateway.session import Session, SessionOf
 from crawl_gateway.v1.bodies import problems
 from crawl_gateway.v1.models import JobResult
 from crawl_gateway.v1.parameters import Id
@@ -18,6 +21,7 @@ from crawl_gateway.v1.parameters import Id
 router: Final = APIRouter(tags=["results"])
 
 _LINES: Final = "application/x-ndjson"
+_BYTES: Final = "application/octet-stream"
 
 
 @router.get(
@@ -44,15 +48,49 @@ async def result(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the wo
 )
 async def records(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire
     """Read the records of a job's result, one per URL, however many: they are passed on as they are read."""
-    name = await session.jobs.locate(id, "get")
-    found = session.core.results.records(name, session.namespace)
-    first = await anext(found, None)  # what is wrong shows before the answer has begun
-    return StreamingResponse(_lines(first, found), media_type=_LINES)
+    lines = _lines(session, await _readable(id, session))
+    return StreamingResponse(_begun(await anext(lines, b""), lines), media_type=_LINES)
 
 
-async def _lines(first: Mapping[str, Any] | None, rest: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
-    if first is None:
-        return
-    yield to_json(first) + b"\n"
-    async for record in rest:
+@router.get(
+    "/jobs/{id}/file",
+    operation_id="getFile",
+    summary="Read the file of a job's result",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "The file as it is stored: JSON Lines, Parquet or WARC, maybe compressed.",
+            "content": {_BYTES: {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **problems(400, 404),
+    },
+)
+async def file(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire
+    """Read the file of a job's result; its checksum (SHA-256) is the ETag."""
+    found = await _readable(id, session)
+    chunks = session.core.results.file(found)
+    headers = {
+        "ETag": f'"{found.sha256}"',
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.file, safe='')}",
+    }
+    first = await anext(chunks, b"")
+    return StreamingResponse(_begun(first, chunks), headers=headers, media_type=form_of(found.file)[2])
+
+
+async def _readable(text: str, session: Session) -> Result:
+    """Return the result of a job of which the caller may read the records."""
+    name = await session.jobs.locate(text, "get")
+    await session.core.rights.require(session.caller, "get", "crawljobs/results", session.namespace, name)
+    return await session.core.results.get(name, session.namespace)
+
+
+async def _lines(session: Session, found: Result) -> AsyncIterator[bytes]:
+    async for record in session.core.results.records(found):
         yield to_json(record) + b"\n"
+
+
+async def _begun(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Go on with what has begun already, so that what is wrong shows before there is an answer."""
+    yield first
+    async for chunk in rest:
+        yield chunk

@@ -61,6 +61,15 @@ class Ending:
         started = self.status.started_at
         return int((self.finished - started) / timedelta(milliseconds=1)) if started is not None else None
 
+    @property
+    def attempt_ms(self) -> int | None:
+        """Milliseconds that the last attempt's worker ran; None where it never did."""
+        closed = close_attempt(self.status.attempts, self.phase, self.failure, self.finished)
+        last = closed[-1] if closed else None
+        if last is None or last.started_at is None or last.finished_at is None:
+            return None
+        return max(int((last.finished_at - last.started_at) / timedelta(milliseconds=1)), 0)
+
 
 def finish(ending: Ending) -> Plan:
     """Write the end of a job: phase, times, errors and result in one status."""
@@ -175,7 +184,7 @@ def _result(ending: Ending) -> Result:
         update={
             "success": ending.well,
             "error": ending.failure.message if ending.failure is not None else "",
-            "processing_time_ms": ending.elapsed_ms,
+            "processing_time_ms": ending.attempt_ms,
             "completed_at": ending.finished,
         }
     )

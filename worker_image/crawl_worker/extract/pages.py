@@ -151,4 +151,5 @@ def _text(tree: LexborHTMLParser, html: str, kind: Kind, engine: TextEngine) -> 
 def _markdown(html: str, base: str) -> str:
     from html_to_markdown import ConversionOptions, convert  # noqa: PLC0415 (needed by few jobs)
 
-    return convert(html, ConversionOptions(extract_metadata=False, base_url=base)).content or ""
+    # It refuses a page with many NULs as binary; a browser replaces each one.
+    return convert(html.replace("\0", "\ufffd"), ConversionOptions(extract_metadata=False, base_url=base)).content or ""

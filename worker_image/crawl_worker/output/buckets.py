@@ -24,6 +24,8 @@ _FOR_GOOD: Final = (FileNotFoundError, NotFoundError, PermissionDeniedError, Una
 """Such as a bucket that is not there, for which obstore raises Python's own error."""
 _CACHE: Final = ".cache"
 """Beside the results of a namespace; no job can have this name."""
+_ALWAYS: Final = frozenset({"aws_allow_http", "allow_http"})
+"""Options that a Secret need not name."""
 _FIRST_DELAY: Final = 0.5
 _MAX_DELAY: Final = 15.0
 
@@ -128,9 +130,14 @@ class Bucket:
 def _open(url: str, credentials: Path | None) -> Any:
     if url.startswith("file:"):
         return from_url(url, mkdir=True)
-    options: Any = {name.lower(): value for name, value in secret(credentials).items()}
-    # Stores inside a cluster often speak plain HTTP; whoever names one in a Secret means it.
-    return from_url(url, config=options, client_options={"allow_http": True, "connect_timeout": "10s"})
+    options: Any = {name.lower(): value for name, value in secret(credentials).items() if name.lower() not in _ALWAYS}
+    try:
+        # Stores inside a cluster often speak plain HTTP; whoever names one in a Secret means it.
+        return from_url(url, config=options, client_options={"allow_http": True, "connect_timeout": "10s"})
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError("its Secret holds an option of connections, not of stores") from None  # obstore gives up at it
 
 
 class _Parts:

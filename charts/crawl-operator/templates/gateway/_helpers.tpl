@@ -22,6 +22,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The gateway's configuration file: what the chart knows, overridden by `gateway.settings`. */}}
 {{- define "crawl-gateway.configuration" -}}
 {{- $own := dict "port" 8080 "namespaces" .Values.namespaces -}}
+{{- if .Values.settings.downloads.enabled -}}
+{{- $operator := include "crawl-operator.fullname" . -}}
+{{- $_ := set $own "resultsUrl" (printf "http://%s.%s.svc:8082" $operator .Release.Namespace) -}}
+{{- end -}}
 {{- with .Values.namespaces -}}
 {{- $_ := set $own "defaultNamespace" (first .) -}}
 {{- end -}}
