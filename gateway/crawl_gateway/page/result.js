@@ -27,15 +27,7 @@ export async function preview(section, item, signal) {
       ["Ended", time(found.completedAt)],
       ["SHA-256", found.sha256],
     ]);
-    const records = found.items ? await first(item, signal) : [];
-    fill(
-      section,
-      head,
-      about,
-      records.map(shown),
-      found.items > records.length &&
-        h("p", { class: "note" }, `These are the first ${records.length} of ${found.items} records.`),
-    );
+    fill(section, head, about, ...(found.items ? await records(item, found.items, signal) : []));
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof Refused)) throw error;
@@ -43,15 +35,27 @@ export async function preview(section, item, signal) {
   }
 }
 
-/** @param {import("./api.js").Item} item @param {AbortSignal} signal @returns {Promise<Record<string, any>[]>} */
-async function first(item, signal) {
-  const [path, where] = of("jobs", item, "records");
+/**
+ * The first records, or why they are not shown.
+ * @param {import("./api.js").Item} item
+ * @param {number} count how many there are.
+ * @param {AbortSignal} signal
+ * @returns {Promise<Element[]>}
+ */
+async function records(item, count, signal) {
   const found = [];
-  for await (const line of lines(await ask("GET", path, { ...where, signal }))) {
-    found.push(JSON.parse(line));
-    if (found.length === FIRST) break; // which ends the request
+  try {
+    const [path, where] = of("jobs", item, "records");
+    for await (const line of lines(await ask("GET", path, { ...where, signal }))) {
+      found.push(shown(JSON.parse(line)));
+      if (found.length === FIRST) break; // which ends the request
+    }
+  } catch (error) {
+    if (signal.aborted || !(error instanceof Refused)) throw error;
+    return [h("p", {}, error.message)];
   }
-  return found;
+  const more = `These are the first ${found.length} of ${count} records.`;
+  return count > found.length ? [...found, h("p", { class: "note" }, more)] : found;
 }
 
 /** @param {Record<string, any>} record */
