@@ -9,6 +9,7 @@ import pytest
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from operator_process import wait_until
@@ -93,12 +94,15 @@ class Browser:
     def focus(self) -> WebElement:
         return self.driver.switch_to.active_element
 
-    def tab_to(self, name: str, key: str) -> None:
-        """Press Tab until the focus is on what has that name."""
+    def tab_to(self, name: str, *, back: bool = False) -> None:
+        """Press Tab, or Shift+Tab, until the focus is on what has that name."""
         for _ in range(60):
             if self.focus.accessible_name == name:
                 return
-            self.keys(key)
+            if back:
+                ActionChains(self.driver).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
+            else:
+                self.keys(Keys.TAB)
         raise AssertionError(f"Tab never comes to {name!r}")
 
     @contextlib.contextmanager

@@ -25,18 +25,17 @@ import { workers } from "./workers.js";
  *   follow what happens for as long as the view is there; READY says that what happened before may have been missed.
  */
 
-/** @type {Record<string, {title: string, show: (stage: Stage) => Promise<void>}>} */
-const VIEWS = {
-  jobs: { title: "Jobs", show: jobs },
-  job: { title: "Job", show: job },
-  submit: { title: "Submit", show: submit },
-  queues: { title: "Queues", show: queues },
-  schedules: { title: "Schedules", show: schedules },
-  workers: { title: "Workers", show: workers },
-  "dead-letters": { title: "Dead letters", show: deadLetters },
-};
+/** Views beside that of all jobs. @type {Map<string, {title: string, show: (stage: Stage) => Promise<void>}>} */
+const VIEWS = new Map([
+  ["job", { title: "Job", show: job }],
+  ["submit", { title: "Submit", show: submit }],
+  ["queues", { title: "Queues", show: queues }],
+  ["schedules", { title: "Schedules", show: schedules }],
+  ["workers", { title: "Workers", show: workers }],
+  ["dead-letters", { title: "Dead letters", show: deadLetters }],
+]);
 
-const [main, live, leave, place] = ["main", "live", "leave", "place"].map(
+const [skip, main, live, leave, place] = ["skip", "main", "live", "leave", "place"].map(
   (id) => /** @type {any} */ (document.getElementById(id)),
 );
 let visit = new AbortController();
@@ -48,8 +47,8 @@ async function route() {
   visit = new AbortController();
   const { signal } = visit;
   const [address, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [name, ...path] = (address || "jobs").split("/").map(decodeURIComponent);
-  const view = VIEWS[name] ?? VIEWS.jobs;
+  const [name, ...path] = (address || "jobs").split("/").map(decoded);
+  const view = VIEWS.get(name) ?? { title: "Jobs", show: jobs };
   document.title = `${path.at(-1) ?? view.title} – Crawls`;
   for (const link of document.querySelectorAll("#views a")) {
     if (link.getAttribute("href") === `#/${name}`) link.setAttribute("aria-current", "page");
@@ -63,6 +62,15 @@ async function route() {
     await view.show({ main, path, params: new URLSearchParams(query), signal, remember, live: following(signal) });
   } catch (error) {
     if (!signal.aborted) complain(error);
+  }
+}
+
+/** @param {string} text of an address, which anybody may have written. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 
@@ -102,6 +110,7 @@ function strange() {
   session.token = "";
   fill(leave, "Sign in");
   document.title = "Sign in – Crawls";
+  before = "sign-in";
   fill(live);
   signIn(main, arrive);
 }
@@ -118,6 +127,10 @@ addEventListener("hashchange", () => {
   hush();
   route();
 });
+skip.addEventListener("click", (/** @type {Event} */ event) => {
+  event.preventDefault(); // the address names the view
+  main.focus();
+});
 leave.addEventListener("click", () => {
   hush();
   strange();
@@ -126,7 +139,7 @@ place.elements.namespace.value = session.namespace;
 place.addEventListener("submit", (/** @type {Event} */ event) => {
   event.preventDefault();
   session.namespace = place.elements.namespace.value.trim();
-  arrive();
+  if (!visit.signal.aborted) arrive(); // and not while a token is asked for
 });
 place.addEventListener("focusout", () => {
   if (place.elements.namespace.value.trim() !== session.namespace) place.requestSubmit();
