@@ -23,29 +23,25 @@ export async function job({ main, path: [namespace = "", name = ""], signal, liv
   main.append(levers, ...parts);
   let ended = "";
   const load = async () => {
-    try {
-      const [found, why] = await Promise.all([
-        call("GET", of("jobs", item)[0], { ...of("jobs", item)[1], signal }),
-        call("GET", of("jobs", item, "why")[0], { ...of("jobs", item)[1], signal }),
-      ]);
-      const { status = {} } = found;
-      fill(levers, buttons(found));
-      fill(summary, ...told(found, why));
-      fill(timeline, h("h2", {}, "Timeline"), moves(status.history));
-      fill(attempts, h("h2", {}, "Attempts"), tries(status.attempts));
-      fill(errors, h("h2", {}, "Errors"), troubles(status));
-      fill(spec, h("h2", {}, "Specification"), h("pre", { tabindex: "0" }, JSON.stringify(found.spec, null, 2)));
-      if (ended !== (status.completedAt ?? "")) {
-        ended = status.completedAt ?? "";
-        if (ended) await preview(result, item, signal);
-        else fill(result);
-      }
-    } catch (error) {
-      if (!signal.aborted) complain(error);
-    }
+    const [path, where] = of("jobs", item);
+    const [found, why] = await Promise.all([
+      call("GET", path, { ...where, signal }),
+      call("GET", of("jobs", item, "why")[0], { ...where, signal }),
+    ]);
+    const { status = {} } = found;
+    fill(levers, buttons(found));
+    fill(summary, ...told(found, why));
+    fill(timeline, h("h2", {}, "Timeline"), moves(status.history));
+    fill(attempts, h("h2", {}, "Attempts"), tries(status.attempts));
+    fill(errors, h("h2", {}, "Errors"), troubles(status));
+    fill(spec, h("h2", {}, "Specification"), h("pre", { tabindex: "0" }, JSON.stringify(found.spec, null, 2)));
+    if (ended === (status.completedAt ?? "")) return;
+    ended = status.completedAt ?? "";
+    if (ended) await preview(result, item, signal);
+    else fill(result);
   };
   await load();
-  const anew = seldom(load, signal, REFRESH_MS);
+  const anew = seldom(() => load().catch(complain), signal, REFRESH_MS);
   live({ name, namespace, since: "" }, ({ type }) => {
     if (type !== "DELETED") return anew();
     fill(levers);

@@ -78,7 +78,7 @@ export async function list(
   const rows = table(caption, columns);
   const pages = pager((to) => {
     offset = to;
-    load();
+    refresh();
   });
   main.append(form, rows.element, pages.element);
 
@@ -91,29 +91,26 @@ export async function list(
   let since = "";
   const load = async () => {
     const own = ++turn;
-    try {
-      const query = { ...asked(), offset: offset || "", limit: LIMIT };
-      const page = await call("GET", path, { query, signal });
-      if (own !== turn) return; // another one, asked later, was answered sooner
-      since = page.resourceVersion;
-      if (!page.items.length && offset) {
-        offset = Math.max(0, Math.floor((page.total - 1) / LIMIT) * LIMIT);
-        return load();
-      }
-      remember({ ...asked(), offset: offset ? String(offset) : "" });
-      keep(rows.body, page.items, (item) => item.metadata.uid, line, put);
-      there.clear();
-      for (const row of rows.body.rows) there.set(row.dataset.key ?? "", row);
-      pages.show(offset, page.items.length, page.total);
-      shown?.(page.items);
-    } catch (error) {
-      if (!signal.aborted) complain(error);
+    const query = { ...asked(), offset: offset || "", limit: LIMIT };
+    const page = await call("GET", path, { query, signal });
+    if (own !== turn) return; // another one, asked later, was answered sooner
+    since = page.resourceVersion;
+    if (!page.items.length && offset) {
+      offset = Math.max(0, Math.floor((page.total - 1) / LIMIT) * LIMIT);
+      return load();
     }
+    remember({ ...asked(), offset: offset ? String(offset) : "" });
+    keep(rows.body, page.items, (item) => item.metadata.uid, line, put);
+    there.clear();
+    for (const row of rows.body.rows) there.set(row.dataset.key ?? "", row);
+    pages.show(offset, page.items.length, page.total);
+    shown?.(page.items);
   };
-  const anew = seldom(load, signal);
+  const refresh = () => load().catch(complain);
+  const anew = seldom(refresh, signal);
   const again = () => {
     offset = 0;
-    load();
+    refresh();
   };
   let typing = 0;
   form.addEventListener("submit", (event) => {
@@ -128,7 +125,7 @@ export async function list(
 
   await load();
   live({ since }, ({ type, data }) => {
-    if (type === "READY" && since) return; // the stream has begun where the list ended
+    if (type === "READY") return; // the stream has begun where the list ended
     const row = there.get(data.metadata?.uid);
     if (row && type === "MODIFIED") put(row, data);
     if (!row || type !== "MODIFIED" || filters.some((each) => asked()[each])) anew();

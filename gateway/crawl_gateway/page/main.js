@@ -1,6 +1,6 @@
 /** The frame of the page: which view is shown, who is signed in, and whether it is live. */
 
-import { session } from "./api.js";
+import { Refused, session } from "./api.js";
 import { fill, h } from "./dom.js";
 import { follow } from "./events.js";
 import { calm, complain, hush, onStranger } from "./said.js";
@@ -35,6 +35,7 @@ const VIEWS = new Map([
   ["dead-letters", { title: "Dead letters", show: deadLetters }],
 ]);
 
+const AGAIN_MS = 3000;
 const [skip, main, live, leave, place] = ["skip", "main", "live", "leave", "place"].map(
   (id) => /** @type {any} */ (document.getElementById(id)),
 );
@@ -61,7 +62,11 @@ async function route() {
   try {
     await view.show({ main, path, params: new URLSearchParams(query), signal, remember, live: following(signal) });
   } catch (error) {
-    if (!signal.aborted) complain(error);
+    if (signal.aborted) return;
+    complain(error);
+    if (error instanceof Refused && error.passing) {
+      setTimeout(() => !signal.aborted && route(), Math.max(error.retryAfter * 1000, AGAIN_MS));
+    }
   }
 }
 

@@ -14,13 +14,10 @@ const REFRESH_MS = 2000;
 export async function numbers({ main, signal, live }, show) {
   const place = h("div");
   main.append(place);
-  const load = async () => {
-    try {
-      await show(place, await call("GET", "v1/statistics", { signal }));
-    } catch (error) {
-      if (!signal.aborted) complain(error);
-    }
-  };
+  const load = async () => show(place, await call("GET", "v1/statistics", { signal }));
   await load();
-  live({}, seldom(load, signal, REFRESH_MS));
+  live(
+    {},
+    seldom(() => load().catch(complain), signal, REFRESH_MS),
+  );
 }

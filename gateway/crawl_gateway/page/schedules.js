@@ -16,16 +16,15 @@ export async function schedules({ main, signal, live }) {
   const none = h("p", { hidden: true }, "There are none.");
   main.append(rows.element, none);
   const load = async () => {
-    try {
-      const { items } = await call("GET", "v1/schedules", { signal });
-      keep(rows.body, items, (/** @type {Item} */ item) => item.metadata.uid, line, put);
-      none.hidden = items.length > 0;
-    } catch (error) {
-      if (!signal.aborted) complain(error);
-    }
+    const { items } = await call("GET", "v1/schedules", { signal });
+    keep(rows.body, items, (/** @type {Item} */ item) => item.metadata.uid, line, put);
+    none.hidden = items.length > 0;
   };
   await load();
-  live({ kind: "schedules" }, seldom(load, signal));
+  live(
+    { kind: "schedules" },
+    seldom(() => load().catch(complain), signal),
+  );
 }
 
 /** @param {HTMLTableRowElement} row @param {Item} item */
