@@ -42,7 +42,7 @@ export async function job({ main, path: [namespace = "", name = ""], signal, liv
   };
   await load();
   const anew = seldom(() => load().catch(complain), signal, REFRESH_MS);
-  live({ name, namespace, since: "" }, ({ type }) => {
+  live({ name, namespace }, ({ type }) => {
     if (type !== "DELETED") return anew();
     fill(levers);
     say(`${name} has been deleted`);
