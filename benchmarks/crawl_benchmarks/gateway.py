@@ -45,7 +45,7 @@ class Sizes:
     changes: int
 
 
-FULL: Final = Sizes(rate=50, seconds=20, listed=10_000, lists=50, streams=500, changes=30)
+FULL: Final = Sizes(rate=50, seconds=10, listed=10_000, lists=50, streams=500, changes=20)
 QUICK: Final = Sizes(rate=20, seconds=2, listed=300, lists=5, streams=20, changes=3)
 
 

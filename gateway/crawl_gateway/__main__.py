@@ -57,7 +57,9 @@ def main() -> int:
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=round(settings.shutdown_seconds),
+        timeout_keep_alive=75,  # longer than proxies keep a connection that nobody uses
         ws="websockets-sansio",
+        ws_max_size=1 << 16,
     )
     server = Server(config, core)
     try:

@@ -19,6 +19,7 @@ from crawl_gateway.metrics import Metrics
 _access = logging.getLogger("crawl_gateway.access")
 _log = logging.getLogger(__name__)
 _SANE: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _QUIET: Final = frozenset({"/health", "/ready", "/metrics"})
 _PROTECTION: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -65,7 +66,9 @@ class Envelope:
             self._note(scope, exchange)
 
     def _note(self, scope: Scope, exchange: "_Exchange") -> None:
-        method, route = scope.get("method", "WEBSOCKET"), getattr(scope.get("route"), "path", "none")
+        method = scope.get("method", "WEBSOCKET")
+        method = method if method in _METHODS else "other"  # what clients make up is no label
+        route = getattr(scope.get("route"), "path", "none")
         status = exchange.status or 499  # the client was gone before an answer
         self._metrics.requests.labels(method, route, status).inc()
         if exchange.began is not None:
@@ -78,7 +81,7 @@ class Envelope:
             _printable(scope["path"]),  # and not the query: clients put into it whatever they like
             status,
             exchange.age * 1000,
-            scope.get("caller", "-"),
+            _printable(scope.get("caller", "-")),
             scope["request_id"],
         )
 

@@ -94,10 +94,15 @@ def problem_of(error: Exception) -> Problem:
     )
 
 
+_CODES: Final = {413: "PayloadTooLarge"}
+"""Words for what Python's versions call differently."""
+
+
 def of_status(status: int, message: str = "", headers: Mapping[str, str] | None = None) -> Problem:
     """Return the problem of a bare HTTP status, such as the framework's own."""
     phrase = HTTPStatus(status).phrase
-    return Problem(status, phrase.title().replace(" ", ""), message or phrase, headers=headers or {})
+    code = _CODES.get(status) or phrase.title().replace(" ", "")
+    return Problem(status, code, message or phrase, headers=headers or {})
 
 
 def render(problem: Problem) -> tuple[int, Any]:

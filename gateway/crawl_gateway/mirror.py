@@ -5,10 +5,10 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic_core import to_json
 
@@ -115,10 +115,13 @@ class Mirror(Generic[T]):
                 failures = 0
                 await self._follow()
             except APIError as error:
-                failures += not self._gone(error)
+                failures += error.reason != "Expired"
                 _log.warning("the watch of %s broke: %s", self._collection.path(self.scope), error)
+            except Exception:  # noqa: BLE001 - whatever it is, lists go on, and health says how old they are
+                failures += 1
+                _log.exception("the watch of %s broke", self._collection.path(self.scope))
             if failures:
-                await asyncio.sleep(min(0.25 * 2**failures, _LONGEST_PAUSE))
+                await asyncio.sleep(min(0.25 * 2 ** min(failures, 10), _LONGEST_PAUSE))
 
     def own(self, item: T) -> T:
         """Take in what a write was answered, so that whoever wrote finds it in the next list."""
@@ -161,7 +164,7 @@ class Mirror(Generic[T]):
         found: list[Entry[T]] = []
         listed = ""
         async for page, listed in self._collection.pages(self.scope):  # noqa: B007 - used after the loop
-            found += [self._make(item.raw) for item in page]
+            found += [entry for item in page if (entry := self._entry(item.raw)) is not None]
         version, first = int(listed), not self.synced
         known = {entry.uid for entry in self.shelf}
         changed = [entry for entry in found if self.shelf.put(entry)]
@@ -183,8 +186,8 @@ class Mirror(Generic[T]):
         watched = watch(self._transport, self._collection.path(self.scope), {}, str(self.version))
         async with contextlib.aclosing(watched):
             async for kind, item, version in watched:
-                if kind != "BOOKMARK":
-                    entry = self._make(item)
+                entry = self._entry(item) if kind != "BOOKMARK" else None
+                if entry is not None:
                     if kind == "DELETED":
                         self.shelf.remove(entry.key, int(version))
                     else:
@@ -207,6 +210,10 @@ class Mirror(Generic[T]):
         for reader in self._readers:
             reader.tell(change)
 
-    @staticmethod
-    def _gone(error: APIError) -> bool:
-        return error.reason == "Expired"
+    def _entry(self, raw: Mapping[str, Any]) -> Entry[T] | None:
+        """Make an entry; none of what a newer API says and this gateway does not understand."""
+        try:
+            return self._make(raw)
+        except (KeyError, TypeError, ValueError) as error:
+            _log.warning("%s is left out: %r", raw.get("metadata", {}).get("name"), error)
+            return None

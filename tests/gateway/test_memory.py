@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 
 from crawl_api.names import LABEL_TASK_ID
 from crawl_client.errors import ValidationError
+from crawl_client.jobs import Jobs
+from crawl_client.kubeconfig import Login
 from crawl_client.models import Job
+from crawl_client.transport import Transport
 from crawl_gateway.entries import job_entry, slim
 from crawl_gateway.ids import find, job_id
+from crawl_gateway.mirror import Change, Mirror
 from crawl_gateway.selection import SORTS, Paging, Selection, page_of
 from crawl_gateway.shelf import Shelf, age
 
@@ -164,3 +168,29 @@ def test_selections_keep_what_is_meant() -> None:
     for wrong in ({"phase": "x"}, {"type": "x"}, {"priority": "x"}, {"labels": "x"}):
         with pytest.raises(ValidationError):
             Selection.of(**wrong)
+
+
+async def test_an_object_that_is_not_understood_is_left_out_of_lists(caplog: pytest.LogCaptureFixture) -> None:
+    """A newer operator may say words that an older gateway does not know; the others are listed all the same."""
+    transport = Transport(Login("http://127.0.0.1:1"))
+    mirror: Mirror[Job] = Mirror(transport, Jobs(transport).objects, "", job_entry, 10)
+    assert mirror._entry(raw("new", status={"phase": "Meditating"})) is None
+    assert mirror._entry(raw("old", status={"phase": "Failed"})) is not None
+    assert "new is left out" in caplog.text
+
+
+async def test_a_stream_is_told_what_it_missed_as_far_as_that_is_remembered() -> None:
+    transport = Transport(Login("http://127.0.0.1:1"))
+    mirror: Mirror[Job] = Mirror(transport, Jobs(transport).objects, "", job_entry, 10)
+    await mirror._reached(100)
+    mirror._since = 100
+    for version in range(101, 116):
+        mirror._tell(Change(version, "ADDED", job_entry(raw(f"job-{version}", version=version))))
+        await mirror._reached(version)
+    assert [change.version for change in mirror.changes(110)] == [111, 112, 113, 114, 115]
+    assert await mirror.remembers(105)
+    assert not await mirror.remembers(104)
+    large = {"metadata": {"text": "x" * 100_000}}
+    for version in range(200, 203):
+        mirror._tell(Change(version, "ADDED", job_entry(raw(f"large-{version}", version=version, spec=large))))
+    assert mirror._bytes == sum(change.entry.weight for change in mirror.changes(0))

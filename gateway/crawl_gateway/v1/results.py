@@ -71,6 +71,7 @@ async def file(id: Id, session: SessionOf) -> Response:  # noqa: A002 - the word
     chunks = session.core.results.file(found)
     headers = {
         "ETag": f'"{found.sha256}"',
+        "Content-Length": str(found.bytes),  # so that nothing looks whole that is not
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.file, safe='')}",
     }
     first = await anext(chunks, b"")
