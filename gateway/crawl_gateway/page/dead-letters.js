@@ -27,7 +27,7 @@ export function deadLetters(stage) {
     filters: ["type", "priority"],
     columns: ["Name", "Why", "Since", "Attempts", ""],
     cells: (item) => [
-      item.metadata.annotations?.[`${PREFIX}dead-letter-reason`] ?? item.status?.lastError,
+      reason(item),
       time(item.metadata.annotations?.[`${PREFIX}dead-letter-at`] ?? item.status?.completedAt),
       (item.status?.retryCount ?? 0) + 1,
       requeue(item),
@@ -37,6 +37,11 @@ export function deadLetters(stage) {
       all.hidden = items.length === 0;
     },
   });
+}
+
+/** @param {import("./api.js").Item} item */
+function reason({ metadata, status = {} }) {
+  return [metadata.annotations?.[`${PREFIX}dead-letter-reason`], status.lastError].filter(Boolean).join(": ");
 }
 
 /** @param {import("./api.js").Item} item */

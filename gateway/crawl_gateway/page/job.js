@@ -31,7 +31,7 @@ export async function job({ main, path: [namespace = "", name = ""], signal, liv
     const { status = {} } = found;
     fill(levers, buttons(found));
     fill(summary, ...told(found, why));
-    fill(timeline, h("h2", {}, "Timeline"), moves(status.history));
+    fill(timeline, h("h2", {}, "Timeline"), moves(found));
     fill(attempts, h("h2", {}, "Attempts"), tries(status.attempts));
     fill(errors, h("h2", {}, "Errors"), troubles(status));
     fill(spec, h("h2", {}, "Specification"), h("pre", { tabindex: "0" }, JSON.stringify(found.spec, null, 2)));
@@ -101,20 +101,17 @@ function told({ metadata, spec, status = {} }, why) {
       ["Next attempt", time(status.nextRetryAt)],
       ["Worker", status.workerId],
       ["Pages", status.progress?.total ? `${status.progress.succeeded ?? 0} of ${status.progress.total}` : ""],
-      ["Failed pages", status.progress?.failed],
+      ["Failed pages", status.progress?.failed || ""],
       ["UID", metadata.uid],
     ]),
   ];
 }
 
-/** @param {any[]} [history] */
-function moves(history = []) {
-  if (!history.length) return "Nothing yet.";
-  return h(
-    "ol",
-    { class: "timeline" },
-    history.map(({ to, reason, time: at }) => h("li", {}, time(at), " ", badge(to), ` ${reason}`)),
-  );
+/** @param {Item} item */
+function moves({ metadata, status = {} }) {
+  const history = /** @type {any[]} */ (status.history ?? []);
+  const steps = history.map(({ to, reason, time: at }) => h("li", {}, time(at), " ", badge(to), ` ${reason}`));
+  return h("ol", { class: "timeline" }, h("li", {}, time(metadata.creationTimestamp), " Created"), steps);
 }
 
 /** @param {any[]} [attempts] */

@@ -68,6 +68,7 @@ export async function list(
     value: params.get("search"),
     placeholder: "name or URL",
     maxlength: 500,
+    size: 16,
   });
   const form = h(
     "form",
@@ -150,6 +151,6 @@ function filter(name, given) {
   const [label, words] = FILTERS[name];
   const control = words
     ? choice(name, words, given, "all")
-    : h("input", { name, value: given, size: 12, placeholder: "all" });
+    : h("input", { name, value: given, size: 10, placeholder: "all" });
   return h("label", {}, `${label} `, control);
 }
