@@ -1,8 +1,9 @@
-"""One gateway and one tenant for all tests of a module."""
+"""One gateway, one tenant and one browser for all tests of a module."""
 
 from collections.abc import Iterator
 
 import pytest
+from gateway_browser import Browser, browser
 
 from gateway_client import Gateway, GatewayProcess, Tenant, gateway, tenant
 from local_cluster.cluster import LocalCluster
@@ -28,3 +29,17 @@ def call(process: GatewayProcess, owner: Tenant) -> Iterator[Gateway]:
     """The gateway, as the owner of the namespace sees it."""
     with Gateway(process, owner) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def driven(process: GatewayProcess) -> Iterator[Browser]:
+    with browser(process.url) as running:
+        yield running
+
+
+@pytest.fixture
+def page(driven: Browser, process: GatewayProcess, owner: Tenant) -> Iterator[Browser]:
+    """The page, signed in as the owner; afterwards the browser has nothing to complain of."""
+    driven.open("jobs", token=owner.token, namespace=owner.name, url=process.url)
+    yield driven
+    assert [line for line in driven.log() if "Failed to load resource" not in line] == []  # what is refused is told so
