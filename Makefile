@@ -9,8 +9,8 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test faults bench-reconcile bench-schedule bench-worker bench-gateway bench-test e2e kind check fix generate \
-  lock clean
+.PHONY: help setup build demo demo-down test screenshots faults bench-reconcile bench-schedule bench-worker bench-gateway \
+  bench-test e2e kind check fix generate lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -41,6 +41,10 @@ demo-down: $(INSTALLED) ## End a demo that was kept
 
 test: build ## Run all tests, on a real API server
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+screenshots: build ## Make the pictures of the gateway's page anew (needs Chromium)
+	@mkdir -p docs/images
+	@SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/gateway/test_page.py -k fits
 
 faults: build ## Run the tests that take minutes: operators killed, stopped and cut off (ARGS go to pytest)
 	@$(BIN)/python -m pytest -m faults --numprocesses 2 tests/faults/test_sweep.py $(ARGS); sweep=$$?; \

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from crawl_client.errors import AppError
-from crawl_gateway import probes, reference, v1
+from crawl_gateway import probes, reference, v1, web_page
 from crawl_gateway.core import Core
 from crawl_gateway.dialects.registry import DIALECTS
 from crawl_gateway.envelope import Envelope
@@ -71,7 +71,7 @@ def create(core: Core, faces: Sequence[Face] = FACES) -> FastAPI:
     app.state.faces = tuple(faces)
     for face in faces:
         app.include_router(face.router)
-    for router in (probes.router, reference.router):
+    for router in (probes.router, reference.router, web_page.router):
         app.include_router(router)
     for kind in (HTTPException, RequestValidationError, *_FORESEEN):
         app.add_exception_handler(kind, _failed)

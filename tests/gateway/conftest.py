@@ -1,9 +1,10 @@
-"""One gateway and one tenant for all tests of a module."""
+"""One gateway, one tenant and one browser for all tests of a module."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from gateway_browser import Browser, browser
 
 from api_proxy import ApiProxy
 from demo.site import DemoSite
@@ -78,3 +79,17 @@ def site() -> Iterator[DemoSite]:
     """A site with a page that takes its time."""
     with DemoSite(delays={"/slow": 20}) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def driven(process: GatewayProcess) -> Iterator[Browser]:
+    with browser(process.url) as running:
+        yield running
+
+
+@pytest.fixture
+def page(driven: Browser, process: GatewayProcess, owner: Tenant) -> Iterator[Browser]:
+    """The page, signed in as the owner; afterwards the browser has nothing to complain of."""
+    driven.open("jobs", token=owner.token, namespace=owner.name, url=process.url)
+    yield driven
+    assert [line for line in driven.log() if "Failed to load resource" not in line] == []  # what is refused is told so
