@@ -19,7 +19,7 @@ from crawl_api.names import API_VERSION, KIND, PLURAL
 from crawl_benchmarks.latency import Times
 from crawl_benchmarks.report import machine, table
 from crawl_client import CrawlClient, single
-from crawl_client.jobs import Filter
+from crawl_client.filters import Filter
 from local_cluster import LocalCluster, gateway_process
 from local_cluster.gateway_process import GatewayProcess
 from local_cluster.operator_process import prepare

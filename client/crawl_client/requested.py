@@ -184,15 +184,6 @@ def custom(processor: str, parameters: Mapping[str, Any] | None = None, **option
     return _new(JobType.CUSTOM, {"processor": processor, "parameters": dict(parameters or {})}, options)
 
 
-def maintenance(task: str, parameters: Mapping[str, Any] | None = None, **options: Unpack[Options]) -> NewJob:
-    """Make a job that looks after what crawls leave behind.
-
-    >>> maintenance("cache_cleanup", {"olderThanSeconds": 0}).spec["maintenance"]["task"]
-    'cache_cleanup'
-    """
-    return _new(JobType.MAINTENANCE, {"task": task, "parameters": dict(parameters or {})}, options)
-
-
 def of_type(job_type: JobType, member: Mapping[str, Any], **options: Unpack[Options]) -> NewJob:
     """Make a job of a type that is only known when it is made, from the member of the spec of that name.
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from gateway_browser import Browser, browser
 
 from api_proxy import ApiProxy
 from demo.site import DemoSite
+from gateway_browser import Browser, browser
 from gateway_client import Gateway, GatewayProcess, Tenant, gateway, tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess
