@@ -1,6 +1,8 @@
 """An API server as tests of the CRD use it: one connection, raw requests, and kubectl where people would use it."""
 
 import base64
+import contextlib
+import functools
 import http.client
 import json
 import ssl
@@ -34,23 +36,45 @@ class Answer(NamedTuple):
         return str(self.body.get("message", ""))
 
 
+@functools.cache
+def _admin(cluster: LocalCluster) -> ssl.SSLContext:
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
+    context = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
+    user = config["users"][0]["user"]
+    with tempfile.NamedTemporaryFile(dir=cluster.state_dir) as pair:
+        for part in ("client-certificate-data", "client-key-data"):
+            pair.write(base64.b64decode(user[part]))
+        pair.flush()
+        context.load_cert_chain(pair.name)
+    return context
+
+
+def connection_to(cluster: LocalCluster) -> http.client.HTTPSConnection:
+    """Return a connection of the administrator's, to be closed after use."""
+    return http.client.HTTPSConnection(
+        urllib.parse.urlsplit(cluster.server).netloc, context=_admin(cluster), timeout=20
+    )
+
+
+def read(cluster: LocalCluster, path: str) -> Object | None:
+    """Read an object or a list; None where that fails. It costs a hundredth of what kubectl costs."""
+    try:
+        with contextlib.closing(connection_to(cluster)) as connection:
+            connection.request("GET", path)
+            with connection.getresponse() as response:
+                body: Object = json.loads(response.read())
+                return body if response.status == 200 else None
+    except (OSError, http.client.HTTPException):
+        return None
+
+
 class ApiServer:
     """Speaks to a cluster as its administrator."""
 
     def __init__(self, cluster: LocalCluster) -> None:
         self.cluster = cluster
-        config = yaml.safe_load(cluster.kubeconfig.read_text())
-        authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
-        context = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
-        user = config["users"][0]["user"]
-        with tempfile.NamedTemporaryFile(dir=cluster.state_dir) as pair:
-            for part in ("client-certificate-data", "client-key-data"):
-                pair.write(base64.b64decode(user[part]))
-            pair.flush()
-            context.load_cert_chain(pair.name)
-        self._connection = http.client.HTTPSConnection(
-            urllib.parse.urlsplit(cluster.server).netloc, context=context, timeout=20
-        )
+        self._connection = connection_to(cluster)
 
     def close(self) -> None:
         self._connection.close()

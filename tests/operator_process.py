@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from api_server import read
 from crawl_api.job_types import JobType
 from local_cluster import operator_process
 from local_cluster.cluster import LocalCluster
@@ -42,8 +43,15 @@ class OperatorProcess(operator_process.OperatorProcess):
         super().__init__(cluster, folder, server=server, ready=ready, **settings)
 
 
+_PATHS = {
+    "crawljob": "apis/crawl-operator.io/v1alpha1/namespaces/{}/crawljobs",
+    "scrawl": "apis/crawl-operator.io/v1alpha1/namespaces/{}/scheduledcrawljobs",
+    "pod": "api/v1/namespaces/{}/pods",
+}
+
+
 class Jobs:
-    """CrawlJobs of one namespace, as a user handles them: with kubectl."""
+    """CrawlJobs of one namespace, as a user handles them: with kubectl; what is read again and again, without."""
 
     def __init__(self, cluster: LocalCluster, namespace: str) -> None:
         self.cluster = cluster
@@ -57,6 +65,8 @@ class Jobs:
         self.kubectl("apply", "-f", "-", input=json.dumps(manifest(name, **spec)))
 
     def get(self, name: str, kind: str = "crawljob") -> dict[str, Any]:
+        if kind in _PATHS and (body := read(self.cluster, f"/{_PATHS[kind].format(self.namespace)}/{name}")):
+            return body
         found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json").stdout)
         return found
 
@@ -65,7 +75,9 @@ class Jobs:
         return status
 
     def pods(self) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", "-o", "json").stdout)["items"]
+        found = read(self.cluster, f"/{_PATHS['pod'].format(self.namespace)}")
+        assert found is not None, "the pods could not be read"
+        items: list[dict[str, Any]] = found["items"]
         return items
 
     def finished(self, name: str, seconds: float = 60) -> dict[str, Any]:
