@@ -48,6 +48,7 @@ async def test_what_is_referred_to_is_there(document: dict[str, Any]) -> None:
 
 @pytest.mark.faults
 @pytest.mark.cluster
+@pytest.mark.timeout(600)
 def test_nothing_that_is_sent_makes_it_fail(process: GatewayProcess, owner: Tenant, call: Gateway) -> None:
     schema = schemathesis.openapi.from_dict(call.get("/openapi.json"))
     tried = 0
