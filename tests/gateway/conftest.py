@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from gateway_browser import Browser, browser
 
+from gateway_browser import Browser, browser
 from gateway_client import Gateway, GatewayProcess, Tenant, gateway, tenant
 from local_cluster.cluster import LocalCluster
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from gateway_browser import Browser
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.common.keys import Keys
 
 from client_cluster import account
 from demo.serving import LoopbackServer
+from gateway_browser import Browser
 from gateway_client import EVERYTHING, Gateway, Tenant, single
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess, namespace, wait_until

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from gateway_browser import Browser
 from selenium.webdriver.common.keys import Keys
 
 from client_cluster import account
+from gateway_browser import Browser
 from gateway_client import EVERYTHING, READING, Gateway, GatewayProcess, Tenant, gateway, single
 from local_cluster.cluster import LocalCluster
 from operator_process import manifest, namespace, wait_until
