@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -76,15 +76,34 @@ class Browser:
 
     def press(self, label: str, css: str = "main") -> None:
         """Click the button of that name once it is there."""
-        found: list[WebElement] = []
+        self._click(lambda: [each for each in self.all(f"{css} button") if label in {each.text, each.accessible_name}])
 
-        def there() -> bool:
-            with contextlib.suppress(StaleElementReferenceException):
-                found[:] = [each for each in self.all(f"{css} button") if label in {each.text, each.accessible_name}]
-            return bool(found)
+    def click(self, css: str) -> None:
+        """Click an element once it is there."""
+        self._click(lambda: self.all(css))
 
-        wait_until(there, f"there is a button {label!r}", SECONDS)
-        found[0].click()
+    def _click(self, find: Callable[[], list[WebElement]]) -> None:
+        def clicked() -> bool:
+            with contextlib.suppress(StaleElementReferenceException):  # the page has put another in its place meanwhile
+                found = find()
+                if found:
+                    found[0].click()
+                return bool(found)
+            return False
+
+        wait_until(clicked, "there is what shall be clicked", SECONDS)
+
+    def texts(self, css: str) -> list[str]:
+        """Return the texts of elements, all at one moment."""
+        found: list[str] = self.driver.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent)", css
+        )
+        return found
+
+    @property
+    def progress(self) -> int:
+        """The first progress that is shown, in percent."""
+        return int(self.driver.execute_script("return document.querySelector('main progress')?.value ?? 0"))
 
     def keys(self, *keys: str) -> None:
         """Press keys, wherever the focus is."""

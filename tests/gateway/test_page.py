@@ -64,7 +64,7 @@ def test_a_job_is_submitted_watched_and_read(page: Browser, site: LoopbackServer
     seen: list[int] = []
 
     def ended() -> bool:
-        seen.append(int(page.find("progress").get_attribute("value") or 0))
+        seen.append(page.progress)
         return "Completed" in page.text("[data-part=summary] .badge")
 
     wait_until(ended, "it is completed before one's eyes", 60, pause=0.05)
@@ -72,10 +72,10 @@ def test_a_job_is_submitted_watched_and_read(page: Browser, site: LoopbackServer
     assert len(set(seen)) > 2, "progress moved"
     page.sees("5 of 5", "[data-part=summary]")
     page.sees("Chapter 0", "[data-part=result]")
-    page.find("[data-part=result] summary").click()
+    page.click("[data-part=result] summary")
     assert f'"url": "{site.base_url}/chapter-0"' in page.text("[data-part=result] details")
     moves = [each["to"] for each in call.get("/v1/jobs/watched")["status"]["history"]]
-    assert [each.text.removeprefix("● ") for each in page.all("[data-part=timeline] .badge")] == moves
+    assert page.texts("[data-part=timeline] .badge") == moves
     assert "Completed" in page.text("[data-part=attempts]")
     assert page.unnamed() == []
 
@@ -85,7 +85,7 @@ def test_what_pages_say_stays_text(page: Browser, site: LoopbackServer, call: Ga
     call.finished("evil")
     page.go(f"job/{call.http.headers['X-Namespace']}/evil")
     page.sees("<script>", "[data-part=result] summary")
-    page.find("[data-part=result] summary").click()
+    page.click("[data-part=result] summary")
     page.sees("onerror=alert(1)", "[data-part=result] pre")
     page.go("jobs")
     page.sees("<script>", "tbody")
@@ -146,7 +146,7 @@ def test_schedules_are_switched_and_run(page: Browser, site: LoopbackServer, cal
     page.sees("disabled", "tbody")
     page.press("Trigger nightly")
     page.sees("1, 0", "tbody")
-    page.find("tbody a").click()
+    page.click("tbody a")
     page.sees("nightly-", "tbody")
     assert page.unnamed() == []
 

@@ -78,7 +78,7 @@ def test_lists_are_filtered_searched_and_paged(page: Browser, cluster: LocalClus
             page.sees("1 to 25 of 30", ".pager")
             page.press("Older")
             page.sees("26 to 30 of 30", ".pager")
-            page.find("[name=priority] option[value=High]").click()
+            page.click("[name=priority] option[value=High]")
             page.sees("1 to 3 of 3", ".pager")
             page.driver.refresh()
             page.sees("1 to 3 of 3", ".pager")  # the address knows

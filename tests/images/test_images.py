@@ -75,3 +75,16 @@ def test_the_bill_of_materials_names_what_is_installed_and_is_always_the_same() 
     assert f"pkg:pypi/pydantic@{version('pydantic')}" in found
     assert len(found) == len(bill["components"]), "no reference stands twice"
     assert re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", bill["serialNumber"])
+
+
+@pytest.mark.parametrize("folder", IMAGES.values())
+def test_what_an_image_copies_reaches_its_build(folder: str) -> None:
+    """The ignore file keeps everything else from it."""
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    text = (ROOT / folder / "Containerfile").read_text()
+    copied = [word for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    assert copied
+    for each in copied:
+        path = each.removesuffix("/")
+        assert any(path == known or path.startswith(f"{known}/") or known.startswith(f"{path}/") for known in let_in)
+        assert (ROOT / path).exists()
