@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test screenshots faults bench-reconcile bench-schedule bench-worker bench-gateway \
+.PHONY: help setup build demo demo-down test test-long screenshots faults bench-reconcile bench-schedule bench-worker bench-gateway \
   bench-test e2e kind check fix generate lock clean
 
 help: ## List the commands
@@ -45,6 +45,9 @@ test: build ## Run all tests, on a real API server
 screenshots: build ## Make the pictures of the gateway's page anew (needs Chromium)
 	@mkdir -p docs/images
 	@SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/gateway/test_page.py -k fits
+
+test-long: build ## Run the tests of whole interfaces, step by step: the gateway, results through the operator (ARGS go to pytest)
+	@$(BIN)/python -m pytest -m long --numprocesses 2 --dist loadfile $(ARGS)
 
 faults: build ## Run the tests that take minutes: operators killed, stopped and cut off (ARGS go to pytest)
 	@$(BIN)/python -m pytest -m faults --numprocesses 2 tests/faults/test_sweep.py $(ARGS); sweep=$$?; \

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from terminal import Program
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

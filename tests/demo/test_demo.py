@@ -122,6 +122,7 @@ def test_demo_shows_what_one_came_for_and_leaves_nothing(start: Start, home: Pat
     assert remains(home) == []
 
 
+@pytest.mark.long
 def test_kept_demo_can_be_talked_to_replaced_and_ended(start: Start, home: Path) -> None:
     output = finish(start(KEEP="1"))
     assert "make demo-down" in output

@@ -56,6 +56,7 @@ def test_every_example_is_expected_and_they_cover_the_api() -> None:
     assert sorted(job["metadata"]["name"] for job in jobs) == sorted(EXPECTED)
     jobs.append(load(folders.EXAMPLES / "scrapy_project" / "job.yaml"))  # the demo's worker has no project
     jobs.append(load(folders.EXAMPLES / "upkeep" / "health-check.yaml"))  # and nothing to look after
+    jobs.append(load(folders.EXAMPLES / "gateway" / "webhook.yaml"))  # and no gateway
     shown = set[str]().union(*(job["spec"] for job in jobs))
     assert shown == {field.alias for field in CrawlJobSpec.model_fields.values()}
 

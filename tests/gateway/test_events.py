@@ -18,7 +18,7 @@ from gateway_client import Gateway, GatewayProcess, Tenant, gateway, single, ten
 from local_cluster.cluster import LocalCluster
 from operator_process import wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 class Stream:

@@ -18,7 +18,7 @@ from gateway_client import EVERYTHING, Gateway, Tenant, single
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess, namespace, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 EVIL = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>"
 _SLOW_SECONDS = 0.9

@@ -14,7 +14,7 @@ from gateway_client import EVERYTHING, READING, Gateway, GatewayProcess, Tenant,
 from local_cluster.cluster import LocalCluster
 from operator_process import manifest, namespace, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 _HELD = {"single": {"url": "https://example.org/"}, "suspend": True}
 

@@ -16,7 +16,7 @@ from gateway_client import EVERYTHING, Gateway, GatewayProcess, Tenant, gateway,
 from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess, namespace, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

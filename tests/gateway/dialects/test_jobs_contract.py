@@ -11,7 +11,7 @@ from gateway_client import Gateway, GatewayProcess, Tenant, tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess, wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator")]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator"), pytest.mark.long]
 
 ID = re.compile(r"job_[0-9a-f]{32}")
 MEMBERS = {

@@ -22,7 +22,7 @@ from gateway_client import Gateway, GatewayProcess, Tenant, gateway, tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator")]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator"), pytest.mark.long]
 
 TASK = {"id", "task_type", "status", "created_at", "claimed_by"}
 WORDS = ("queued", "claimed", "completed", "failed", "cancelled")

@@ -19,7 +19,7 @@ from gateway_client import Gateway, GatewayProcess, Tenant, tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 SERVER, CLIENT = "/workers", "/api/v1/workers"
 BOTH = (SERVER, CLIENT)

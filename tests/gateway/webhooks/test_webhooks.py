@@ -16,7 +16,7 @@ from local_cluster.cluster import LocalCluster
 from operator_process import wait_until
 from webhook_receiver import Message, Receiver, receiving_aside
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 SETTINGS = {"webhookNetworks": ["127.0.0.0/8"], "webhookPauseSeconds": 0.2, "tokenSeconds": 1, "rightsSeconds": 1}
 
