@@ -16,7 +16,7 @@ from local_cluster import toolchain
 from local_cluster.cluster import LocalCluster
 from operator_process import manifest, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 FOREIGN = {"ServiceMonitor": "servicemonitors", "PrometheusRule": "prometheusrules"}
 """Kinds that the Prometheus operator brings; a cluster without it does not know them."""

@@ -13,7 +13,7 @@ from demo.pages import PAGES
 from demo.site import DemoSite
 from operator_process import Jobs, manifest
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogue/")][:3]
 TITLE = PAGES[PATHS[0]].title

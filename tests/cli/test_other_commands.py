@@ -8,7 +8,7 @@ from demo.pages import PAGES
 from demo.site import DemoSite
 from operator_process import Jobs, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 PATH = next(page.path for page in PAGES.values() if page.path.startswith("/catalogue/"))
 

@@ -15,7 +15,7 @@ from demo.site import DemoSite
 from local_cluster.cluster import LocalCluster
 from operator_process import ROOT, Jobs
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 FOLDER = ROOT / "examples" / "client"
 PATH = next(page.path for page in PAGES.values() if page.path.startswith("/catalogue/"))

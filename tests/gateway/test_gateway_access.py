@@ -16,7 +16,7 @@ from gateway_client import READING, Gateway, GatewayProcess, Tenant, single, ten
 from local_cluster.cluster import LocalCluster
 from operator_process import wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

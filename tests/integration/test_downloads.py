@@ -22,7 +22,7 @@ from demo.site import DemoSite
 from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess, condition, namespace, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogue")][:5]
 READ = {"apiGroups": ["crawl-operator.io"], "resources": ["crawljobs/results"], "verbs": ["get"]}

@@ -9,7 +9,7 @@ from demo.site import DemoSite
 from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess, condition, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 TTL = {"resultSeconds": 2, "completedSeconds": 6, "failedSeconds": 20}
 
