@@ -1,5 +1,6 @@
 """What is kept of schedules and runs: versions that only grow, ends that wake, and what must not be forgotten."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -218,3 +219,15 @@ def test_a_runs_name_follows_from_schedule_and_time() -> None:
 
 def test_a_status_that_is_none_is_made_anew() -> None:
     assert schedule_of(body(status={"executionCount": "many"})).status == schedule_of(body()).status
+
+
+def test_of_runs_of_the_same_second_the_one_made_first_is_the_older() -> None:
+    """Their names tell nothing: they are made of hashes."""
+    seen = Seen()
+    made = seen.run()
+    runs = [replace(made, uid=f"uid-{n}", name=name, number=n, slot=None) for n, name in enumerate("zyxab", start=1)]
+    for run in runs:
+        seen.schedules.put_run(run)
+    schedule = schedule_of(body(uid=made.schedule_uid))
+    seen.schedules.put(body(uid=made.schedule_uid))
+    assert [run.number for run in seen.schedules.runs(schedule)] == [1, 2, 3, 4, 5]

@@ -50,6 +50,6 @@ class Run:
         return self.phase in (Phase.COMPLETED, Phase.PARTIAL_SUCCESS)
 
     @property
-    def order(self) -> tuple[datetime, str]:
-        """Sort key: the oldest first."""
-        return self.slot or self.created, self.name
+    def order(self) -> tuple[datetime, int, str]:
+        """Sort key: the oldest first; of those of the same second, which is all that a creation tells, by number."""
+        return self.slot or self.created, self.number, self.name
