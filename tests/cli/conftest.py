@@ -39,7 +39,7 @@ def shared(place: Jobs, operator: OperatorProcess) -> Jobs:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[DemoSite]:
-    with DemoSite(delays={"/slow": 3}) as running:
+    with DemoSite(delays={"/slow": 10}) as running:
         yield running
 
 

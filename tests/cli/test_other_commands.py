@@ -98,7 +98,7 @@ def test_a_restarted_worker_gives_its_job_to_another(crawl: Program, site: DemoS
     worker = shared.running("restarted")["workerId"]
     assert "no workers found" in crawl.run("restart", "--failed").stderr, "this one is well"
     assert f"pod/{worker} deleted, for restarted" in crawl.says("restart", "workers")
-    crawl.says("wait", "restarted", "--timeout", "1m")
+    crawl.says("wait", "restarted", "--timeout", "90s")
     assert shared.status("restarted").get("retryCount", 0) == 0
 
 
