@@ -78,7 +78,7 @@ def release(bare: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
     wait_until(lambda: "denied" in made.as_operator("delete", "pod", "bystander", "--dry-run=server"), "in force", 30)
     yield made
     helm.run("uninstall", "crawls", "--namespace", name)
-    wait_until(lambda: "crawl-operator.io" not in bare.kubectl("get", "crd", "-o", "name").stdout, "CRDs go", 30)
+    wait_until(lambda: "crawl-operator.io" not in bare.kubectl("get", "crd", "-o", "name").stdout, "CRDs go", 100)
     bare.kubectl("delete", "namespace", name, f"{name}-other", "--wait=false")
 
 
