@@ -131,7 +131,7 @@ class Store:
             self._reports.pop(job.uid, None)
         if job.settled and job.key in self._children:
             self._children[job.key] = {
-                uid: (job_uid, _spent(child)) for uid, (job_uid, child) in self._children[job.key].items()
+                uid: (owner, _kept_of(child, owner, job)) for uid, (owner, child) in self._children[job.key].items()
             }
         self.dependents.put(job)
         if before is not None and before.run is not None and before.uid != job.uid:
@@ -176,9 +176,7 @@ class Store:
         before = siblings.get(child.uid)
         if child.uid in self._gone or (before is not None and before[1].version >= child.version):
             return False
-        job = self._jobs.get(key)
-        kept = _spent(child) if job is not None and job.settled else child
-        self._children.setdefault(key, siblings)[child.uid] = (job_uid, kept)
+        self._children.setdefault(key, siblings)[child.uid] = (job_uid, _kept_of(child, job_uid, self._jobs.get(key)))
         self._count(child, 1)
         if before is not None:
             self._count(before[1], -1)
@@ -245,8 +243,13 @@ class Store:
             self.places.leave(job)
 
 
-def _spent(child: Child) -> Child:
-    """Return what is kept of a child when all is settled with its job: of an ended pod, not what it said at its end."""
+def _kept_of(child: Child, owner: str, job: Job | None) -> Child:
+    """Return what is kept of a child: of a pod that ended before all was settled with its job, not what it said then.
+
+    One that changed later may have worked for a run that is not known yet.
+    """
+    if job is None or not job.settled or job.uid != owner or child.version > job.version:
+        return child
     if not (isinstance(child, WorkerPod) and child.ended):
         return child
     return replace(child, started=None, finished=None, end_message="", termination_message="")

@@ -280,3 +280,16 @@ def test_what_a_pod_said_at_its_end_is_kept_until_all_is_settled(seen: Seen, fir
     seen.store.put_child(settled.key, settled.uid, pod)
     (kept,) = seen.store.children(settled)[0]
     assert (kept.name, kept.ended, kept.termination_message) == (pod.name, True, "")
+
+
+def test_what_a_pod_of_another_run_or_job_said_is_kept(seen: Seen) -> None:
+    """The job may have been sent again, or be a namesake, without that having been seen yet."""
+    settled = replace(make_job(version=20, phase=Phase.COMPLETED), settled=True)
+    seen.store.put_job(settled)
+    later = ended_pod("later", outcome=outcome_of(1, 0), uid="later", version=25)
+    other = ended_pod("other", outcome=outcome_of(1, 0), uid="other")
+    seen.store.put_child(settled.key, settled.uid, later)
+    seen.store.put_child(settled.key, "uid-of-a-namesake", other)
+    seen.store.put_job(replace(settled, version=21))
+    kept = {child.name: child for _, child in seen.store.all_children(WorkerPod).values()}
+    assert kept == {"later": later, "other": other}
