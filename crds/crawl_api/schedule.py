@@ -124,6 +124,8 @@ class ScheduledCrawlJobStatus(ApiModel):
         ),
     ] = ()
     """What holds now, in the form that kubectl wait and GitOps tools read."""
+    last_run: ShortText = ""
+    """Name of the last run that was counted."""
     last_executed_at: Time | None = None
     """When the last run was made."""
     last_successful_at: Time | None = None

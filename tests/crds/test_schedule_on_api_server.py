@@ -308,6 +308,7 @@ def test_a_status_as_large_as_the_models_allow_is_taken(api: ApiServer) -> None:
             "lastMissed": [{"slot": time, "reason": "X" * 64}] * 10,
             "active": ["n" * 63] * 100,
             "observedSchedule": "x" * 321,
+            "lastRun": "n" * 63,
             "triggered": "x" * 256,
         }
     )

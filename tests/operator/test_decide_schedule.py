@@ -351,6 +351,39 @@ def test_a_run_on_request() -> None:
     assert here.slots[-1] == NOON
 
 
+def test_a_request_that_was_taken_back_before_its_run_was_counted_was_obeyed() -> None:
+    here = world()
+    here.ask("now")
+    asked = here.plan()
+    here.ask("")
+    here.carry_out(asked)
+    here.settle()
+    assert (here.totals, here.status.triggered, here.status.last_run) == ((1, 0), "now", here.made[0].name)
+    here.ask("now")
+    here.settle()
+    assert here.totals == (1, 0)
+
+
+@pytest.mark.parametrize("first", ["line", "request"])
+def test_two_runs_of_one_number_are_counted_both(first: str) -> None:
+    """One operator makes the run that is due, another, which does not know of it, the one that is asked for."""
+    here = world()
+    here.now = NOON
+    due = here.plan()
+    here.now = NOON - MINUTE
+    here.ask("now")
+    asked = here.plan()
+    here.now = NOON
+    for plan in (due, asked) if first == "line" else (asked, due):
+        here.carry_out(plan)
+        counted = here.plan()
+        here.carry_out(counted)
+    here.settle()
+    assert [run.number for run in here.made] == [1, 1]
+    assert here.totals == (2, 0)
+    assert here.status.triggered == "now"
+
+
 def test_a_run_on_request_while_suspended() -> None:
     here = world(suspend=True)
     here.ask("now")

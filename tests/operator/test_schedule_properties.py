@@ -131,7 +131,11 @@ class Schedules(RuleBasedStateMachine):
         gone = {run.name for run in here.made} - set(here.runs)
         for operator in self.operators:
             self.hear(operator)
+        deleted = len(here.deleted)
         here.settle(limit=20)
+        if len(here.deleted) > deleted:
+            for operator in self.operators:
+                self.hear(operator)  # as in `act`: no watch is behind by the whole life of a run
         seen = [run for run in here.made if run.name not in gone]
         assert here.status.execution_count >= len(seen)
         assert here.status.execution_count <= len(here.made)

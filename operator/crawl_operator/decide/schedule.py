@@ -74,28 +74,40 @@ def _count_runs(scene: Scene) -> SchedulePlan | None:
     slots = {run.slot for run in made if run.slot is not None}
     # Another operator may have given one of them up while this one made it.
     missed = tuple(each for each in before.last_missed if each.slot not in slots)
-    asked = scene.schedule.trigger
     status = before.model_copy(
         update={
             "execution_count": max(before.execution_count + len(made), *(run.number for run in made)),
             "missed_count": max(before.missed_count - (len(before.last_missed) - len(missed)), 0),
             "last_missed": missed,
+            "last_run": max(made, key=lambda run: run.number).name,
             "last_executed_at": max(run.created for run in made),
             "decided_until": max(scene.since, *slots) if slots else scene.since,
-            "triggered": asked if any(run.trigger and run.trigger == asked for run in made) else before.triggered,
+            "triggered": _obeyed(made, scene),
         }
     )
     return SchedulePlan(told(scene, status), tuple(_made(run) for run in made if not run.gone))
 
 
 def _is_new(run: Run, scene: Scene) -> bool:
-    """Tell whether a run has not been counted: by its time, by its number, or by what asked for it."""
+    """Tell whether a run has not been counted."""
+    before = scene.before
     if not run.number:
         return False
-    count = scene.before.execution_count
-    if run.number > count or (run.slot is not None and run.slot > scene.since):
+    if run.number > before.execution_count or (run.slot is not None and run.slot > scene.since):
         return True
-    return bool(run.trigger) and run.trigger == scene.asked and run.number == count
+    # Two operators may give one number to two runs: of that number the one that is named was counted.
+    return run.number == before.execution_count and before.last_run not in {"", run.name}
+
+
+def _obeyed(made: Sequence[Run], scene: Scene) -> str:
+    """Return the value of the trigger annotation that was obeyed last, even if it was changed before that was seen."""
+    before, wanted = scene.before, scene.schedule.trigger
+    asked_for = [run for run in made if run.trigger]
+    if not asked_for:
+        return before.triggered
+    last = max(asked_for, key=lambda run: (run.number, run.trigger == wanted))
+    overtaken = last.number <= before.execution_count and before.triggered == wanted
+    return before.triggered if overtaken else last.trigger
 
 
 def _made(run: Run) -> RecordEvent:
