@@ -23,7 +23,8 @@ from demo.serving import LoopbackServer
 
 PACKAGE: Final = "python-django-doc"
 """Under 5 MB, more than 500 pages from a paragraph to a small book, and of the same name in every release."""
-_HTML_FOLDER: Final = f"usr/share/doc/{PACKAGE}/html"
+LARGE: Final = "python3.11-doc"
+"""Python's own, as Debian 12 has it: 530 pages of 96 kB on average, the largest of 2.6 MB with 14,000 links."""
 
 # Listings of source code and generated tables of links: no article that an extraction could be compared with.
 _NO_ARTICLES: Final = re.compile(r"_modules/|(genindex|py-modindex|search|contents)\.html$")
@@ -60,59 +61,60 @@ def cache() -> Path:
     return Path(base).absolute() / "crawl-operator" / "doctree"
 
 
-def require() -> DocTree:
+def require(package: str = PACKAGE) -> DocTree:
     """Return the tree; where it cannot be had, skip the test with the reason, or fail it if this is CI."""
     try:
-        return fetch(cache())
+        return fetch(cache(), package)
     except DocTreeUnavailableError as error:
         if os.environ.get("CI", "").lower() == "true":
             pytest.fail(f"CI must have the documentation tree: {error}")
         pytest.skip(f"no documentation tree: {error}")
 
 
-def fetch(folder: Path) -> DocTree:
+def fetch(folder: Path, package: str = PACKAGE) -> DocTree:
     """Return the tree kept in a folder; the first time, bring it there with apt, which checks its signature.
 
     Raises:
         DocTreeUnavailableError: apt is not there, or does not get the package.
     """
-    kept = sorted(folder.glob(f"{PACKAGE}_*"), key=lambda path: path.stat().st_mtime)
+    html = f"usr/share/doc/{package}/html"
+    kept = sorted(folder.glob(f"{package}_*"), key=lambda path: path.stat().st_mtime)
     if kept:
-        return DocTree.at(kept[-1] / _HTML_FOLDER)
+        return DocTree.at(kept[-1] / html)
     missing = [program for program in ("apt-get", "dpkg-deb") if shutil.which(program) is None]
     if missing:
         raise DocTreeUnavailableError(f"{' and '.join(missing)} not on PATH: it needs a Debian-like machine")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as scratch:
-        archive = _download(Path(scratch))
+        archive = _download(Path(scratch), package)
         unpacked = Path(scratch) / "unpacked"
         _run(["dpkg-deb", "-x", archive, unpacked])
-        tree = DocTree.at(unpacked / _HTML_FOLDER)
+        tree = DocTree.at(unpacked / html)
         if not tree.pages:
-            raise DocTreeUnavailableError(f"{archive.name} has no pages in {_HTML_FOLDER}")
+            raise DocTreeUnavailableError(f"{archive.name} has no pages in {html}")
         version = _run(["dpkg-deb", "-f", archive, "Version"]).strip()
-        target = folder / f"{PACKAGE}_{version.replace(':', '-')}"
+        target = folder / f"{package}_{version.replace(':', '-')}"
         try:
             unpacked.rename(target)  # whole or not at all, whoever else is doing the same
         except OSError as error:
             if not target.is_dir():
                 raise DocTreeUnavailableError(f"cannot keep {target}: {error.strerror}") from error
-    return DocTree.at(target / _HTML_FOLDER)
+    return DocTree.at(target / html)
 
 
-def _download(folder: Path) -> Path:
+def _download(folder: Path, package: str) -> Path:
     """Download with the machine's package lists, or, where those are missing or stale, with fresh ones of our own."""
     # Run as root, apt would otherwise hand the download to a user who may not write here.
     options = ["-o", "APT::Sandbox::User=root"]
     try:
-        _run(["apt-get", *options, "download", PACKAGE], folder)
+        _run(["apt-get", *options, "download", package], folder)
     except DocTreeUnavailableError:
         lists, caches = folder / "lists", folder / "cache"
         (lists / "partial").mkdir(parents=True)
         (caches / "archives" / "partial").mkdir(parents=True)
         options += ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={caches}"]
         _run(["apt-get", *options, "update"], folder)
-        _run(["apt-get", *options, "download", PACKAGE], folder)
+        _run(["apt-get", *options, "download", package], folder)
     return next(folder.glob("*.deb"))
 
 

@@ -1,4 +1,4 @@
-"""`make bench-gateway`: the gateway beside the same calls straight to the API server; long lists; many streams."""
+"""`make bench-gateway`: the gateway beside the same calls straight to the API server; long lists, many streams."""
 
 import argparse
 import asyncio
@@ -135,6 +135,8 @@ async def measure(sizes: Sizes) -> Report:
                     report.held[side] = await _as_many_as_go(sides, side, sizes.seconds)
                 await _fill(client, sizes.listed)
                 await _lists(report, sides, client, sizes)
+                times = [await _first_row(cluster) for _ in range(max(2, sizes.lists // 10))]
+                report.lists["kubectl crawl list, from its start to its first row"] = Times(tuple(times))
                 await _streams(report, sides, gateway, client, sizes)
     return report
 
@@ -192,6 +194,20 @@ async def _lists(report: Report, sides: _Sides, client: CrawlClient, sizes: Size
             await call()
             times.append((time.monotonic() - began) * 1000)
         report.lists[name] = Times(tuple(times))
+
+
+async def _first_row(cluster: LocalCluster) -> float:
+    """Run the program that lists all jobs; return how many milliseconds it took until it wrote the first of them."""
+    command = (sys.executable, "-m", "crawl_cli", "list", "--kubeconfig", cluster.kubeconfig, "-n", _SPACE)
+    began = time.monotonic()
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    out = process.stdout or asyncio.StreamReader()
+    head, _ = await out.readline(), await out.readline()
+    took = (time.monotonic() - began) * 1000
+    rows = 1 + len((await out.read()).splitlines())
+    if await process.wait() or rows < 2 or not head.startswith(b"NAME"):
+        raise RuntimeError(f"the list ended with {process.returncode} after {rows} rows")
+    return took
 
 
 async def _streams(report: Report, sides: _Sides, gateway: GatewayProcess, client: CrawlClient, sizes: Sizes) -> None:

@@ -75,9 +75,13 @@ class Bare(_Doc):
 
 
 class Idiomatic(_Doc):
-    """What tutorials show: CSS links, the framework's own filter of duplicates, trafilatura."""
+    """As Scrapy's tutorial has it: CSS for links, all of them followed, the framework drops others' and duplicates."""
 
     name = "idiomatic"
+
+    def __init__(self, start: str, pages: int, **kwargs: Any) -> None:
+        super().__init__(start, pages, **kwargs)
+        self.allowed_domains = [urlsplit(start).hostname]
 
     def parse(self, response: Response) -> Iterator[Any]:
         """Yield the item, and follow all links."""
@@ -89,11 +93,9 @@ class Idiomatic(_Doc):
             "url": response.url,
             "title": response.css("title::text").get(),
             "text": trafilatura.extract(response.text),
-            "links": [response.urljoin(href) for href in response.css("a::attr(href)").getall()],
+            "links": response.css("a::attr(href)").getall(),
         }
-        for href in response.css("a::attr(href)").getall():
-            if urlsplit(response.urljoin(href)).netloc == self.host:
-                yield response.follow(href)
+        yield from response.follow_all(css="a")
 
 
 def main() -> None:

@@ -174,7 +174,7 @@ async def measure(*, pages: int, repeats: int, idiomatic_pages: int) -> list[Cra
     """Crawl with all sides, interleaved; the sites' server runs on the last core."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[-1:])
-    site, operator = DocSite(doctree.fetch(doctree.cache()).root), Operator()
+    site, operator = DocSite(doctree.fetch(doctree.cache(), doctree.LARGE).root), Operator()
     server = await site.serve()
     start = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/index.html"
     app = web.Application(client_max_size=1 << 30)
@@ -207,9 +207,7 @@ async def measure(*, pages: int, repeats: int, idiomatic_pages: int) -> list[Cra
 def figures(crawls: list[Crawl]) -> dict[str, float]:
     """Return the figures that have a budget, and those they are made from."""
     rates = {key: median(each.rate for each in crawls if each.side.key == key) for key in _keys(crawls)}
-    cpu = {
-        key: median(each.cpu_seconds / each.pages for each in crawls if each.side.key == key) for key in _keys(crawls)
-    }
+    cpu = {key: median(each.cpu_ms for each in crawls if each.side.key == key) for key in _keys(crawls)}
     memory = {key: max(each.memory_mb for each in crawls if each.side.key == key) for key in _keys(crawls)}
     return {
         "ratio": rates["worker"] / rates["bare"],

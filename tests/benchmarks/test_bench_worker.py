@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.benchmarks, pytest.mark.timeout(300)]
 
 async def test_all_sides_crawl_real_pages() -> None:
     """Each brings as many pages as it was told to, and every figure that has a budget is there."""
-    doctree.require()
+    doctree.require(doctree.LARGE)
     crawls = await measure(pages=25, repeats=1, idiomatic_pages=5)
     assert [crawl.side.key for crawl in crawls] == ["worker", "bare", "two_cores", "idiomatic"]
     assert [crawl.pages for crawl in crawls[:3]] == [25, 25, 25]
