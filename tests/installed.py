@@ -1,6 +1,11 @@
 """The operator as it is installed on a real node, and how its users speak to it."""
 
+import contextlib
 import json
+import os
+import select
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -104,6 +109,21 @@ class Installed:
 
         return [pod for pod in self.operators() if leads(pod)]
 
+    @contextlib.contextmanager
+    def forwarded(self, service: str, port: int) -> Iterator[str]:
+        """Have kubectl forward a port to a service of the release; yield the URL of this machine's end."""
+        command = [self.real.kubectl_path, "-n", RELEASE, "port-forward", f"service/{service}", f":{port}"]
+        environment = os.environ | self.real.env
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as forwarding:
+            try:
+                assert forwarding.stdout is not None
+                assert select.select([forwarding.stdout], [], [], 30)[0], "kubectl forwards"
+                address = forwarding.stdout.readline().split()[2]
+                yield f"http://{address}"
+            finally:
+                forwarding.terminate()
+                forwarding.wait(10)
+
     def kill(self, pod: Object) -> None:
         """Kill a pod's process; nothing tells it, or the API server, beforehand."""
         (container,) = pod["status"]["containerStatuses"]
@@ -122,6 +142,12 @@ def values_of(version: str) -> Object:
         "image": {"repository": "localhost/crawl-operator", **image},
         "worker": {"image": {"repository": "localhost/crawl-worker", **image, "tag": "0.1.0"}},
         "namespaces": [CRAWLS],
+        "gateway": {
+            "enabled": True,
+            "replicas": 1,
+            "image": {"repository": "localhost/crawl-gateway", **image, "tag": "0.1.0"},
+            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+        },
         "results": {"persistence": {"storageClassName": "-", "size": "1Gi"}},
         "settings": {
             "limits": {"running": 25},

@@ -15,6 +15,8 @@ from local_cluster.real.images import Images
 
 VERSIONS: Final = ("0.1.0", "0.1.1")
 """The version that is installed, and that which it is rolled to: the same content under another name."""
+FOLDERS: Final = {"crawl-operator": "operator", "crawl-worker": "worker_image", "crawl-gateway": "gateway"}
+"""Images, and the folders of their Containerfiles."""
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +25,13 @@ def real() -> Iterator[RealCluster]:
     if lacking := missing():
         pytest.skip(f"a real node needs {', '.join(lacking)}")
     with Images() as images:
-        for name, folder in (("crawl-operator", "operator"), ("crawl-worker", "worker_image")):
+        for name, folder in FOLDERS.items():
             images.build(ROOT / folder / "Containerfile", ROOT, image(name), VERSION=VERSIONS[0])
         images.alias(image("crawl-operator"), image("crawl-operator", VERSIONS[1]))
         project = ROOT / "examples" / "scrapy_project"
         images.build(project / "Containerfile", project, image("crawl-handbook"), WORKER=image("crawl-worker"))
     with RealCluster() as started:
-        started.load(*map(image, ("crawl-operator", "crawl-worker", "crawl-handbook")))
+        started.load(*map(image, (*FOLDERS, "crawl-handbook")))
         started.load(image("crawl-operator", VERSIONS[1]))
         yield started
 

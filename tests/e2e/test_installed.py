@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import psutil
 import pytest
 import yaml
@@ -153,6 +154,30 @@ def test_results_come_through_a_forwarded_port(installed: Installed, tmp_path: P
     assert done.returncode == 0, done.stderr
     saved = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert saved == installed.results(installed.jobs.status("batch-high"))
+
+
+def test_the_gateway_serves_whom_the_cluster_knows(installed: Installed) -> None:
+    """With the token of an account that may edit its namespace: the page, a job, its result, and nothing elsewhere."""
+    role = ("--clusterrole=edit", f"--serviceaccount={CRAWLS}:caller")
+    installed.kubectl("-n", CRAWLS, "create", "serviceaccount", "caller")
+    installed.kubectl("-n", CRAWLS, "create", "rolebinding", "caller", *role)
+    token = installed.kubectl("-n", CRAWLS, "create", "token", "caller", "--audience=crawl-gateway").stdout.strip()
+    ends = {"Completed", "PartialSuccess", "Failed", "DeadLetter", "Cancelled"}
+    with (
+        installed.forwarded(f"{RELEASE}-gateway", 80) as url,
+        httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as http,
+    ):
+        assert http.get("/ready").status_code == 200
+        assert "<html" in http.get("/").text
+        body = {"metadata": {"name": "over-http"}, "spec": {"type": "Batch", **OF_EVERY_TYPE["batch"]}}
+        assert http.post("/v1/jobs", json=body).status_code == 201
+        wait_until(lambda: http.get("/v1/jobs/over-http").json().get("status", {}).get("phase") in ends, "it ends", 120)
+        records = http.get("/v1/jobs/over-http/records")
+        assert records.status_code == 200, records.text
+        assert {json.loads(line)["url"] for line in records.text.splitlines()} == CATALOGUE_URLS
+        assert http.get("/v1/jobs", params={"namespace": RELEASE}).status_code == 403
+        assert http.get("/v1/jobs", headers={"Authorization": "Bearer nobody's"}).status_code == 401
+    assert installed.jobs.status("over-http")["phase"] == "Completed"
 
 
 def test_a_worker_reaches_nothing_that_it_should_not(installed: Installed) -> None:
