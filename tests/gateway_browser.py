@@ -2,7 +2,9 @@
 
 import contextlib
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -32,9 +34,10 @@ SECONDS: Final = 20.0
 class Browser:
     """A browser with the page in it."""
 
-    def __init__(self, driver: Chrome, url: str) -> None:
+    def __init__(self, driver: Chrome, url: str, downloads: Path) -> None:
         self.driver = driver
         self.url = url
+        self._downloads = downloads
 
     def open(self, view: str = "", *, token: str = "", namespace: str = "", url: str = "") -> None:
         """Open the page anew in a view, as whoever has that token."""
@@ -92,6 +95,12 @@ class Browser:
             return False
 
         wait_until(clicked, "there is what shall be clicked", SECONDS)
+
+    def saved(self) -> list[Path]:
+        """Wait until files are saved, and return where they lie."""
+        wait_until(lambda: any(self._downloads.iterdir()), "a file is saved", SECONDS)
+        wait_until(lambda: not list(self._downloads.glob("*.crdownload")), "it is whole", SECONDS)
+        return list(self._downloads.iterdir())
 
     def texts(self, css: str) -> list[str]:
         """Return the texts of elements, all at one moment."""
@@ -166,9 +175,11 @@ def browser(url: str) -> Iterator[Browser]:
     for flag in _FLAGS:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    running = Chrome(options, ChromeService(driver))
-    try:
-        running.set_page_load_timeout(SECONDS)
-        yield Browser(running, url)
-    finally:
-        running.quit()
+    with tempfile.TemporaryDirectory() as downloads:
+        options.add_experimental_option("prefs", {"download.default_directory": downloads})
+        running = Chrome(options, ChromeService(driver))
+        try:
+            running.set_page_load_timeout(SECONDS)
+            yield Browser(running, url, Path(downloads))
+        finally:
+            running.quit()

@@ -87,7 +87,8 @@ class Core:
         pause = timedelta(seconds=self.settings.webhook_pause_seconds)
         async with Sender(self.settings.webhook_networks) as sender, asyncio.TaskGroup() as group:
             for mirror in self.jobs.all:
-                notifier = Notifier(self.transport, self.client_jobs.objects, mirror, sender, pause)
+                jobs, tries = self.client_jobs.objects, self.metrics.webhooks
+                notifier = Notifier(self.transport, jobs, mirror, sender, pause, tries)
                 group.create_task(notifier.run())
 
     async def _end_streams(self) -> None:

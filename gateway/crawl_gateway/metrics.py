@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from crawl_gateway.mirrors import Mirrors
+from crawl_gateway.webhooks.ledger import TOLD
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -36,6 +37,15 @@ class Metrics:
         self.slow = Counter(
             "crawl_gateway_slow_readers_total", "Streams ended, for nobody read them.", registry=self.registry
         )
+
+        self.webhooks = Counter(
+            "crawl_gateway_webhook_tries_total",
+            "Messages sent to webhooks, or tried to be, by what became of them.",
+            ("state",),
+            registry=self.registry,
+        )
+        for state in TOLD:
+            self.webhooks.labels(state)
 
     def watch(self, *mirrors: Mirrors[Any]) -> None:
         """Tell of what is in memory, too."""

@@ -65,6 +65,8 @@ class Stored:
         """
         if not self._handed_out or not result.url.startswith("file:"):
             where = result.url or "the job itself, and nowhere else"
+            if where.startswith("file:"):
+                where += ", which the gateway cannot read while its setting resultsUrl is empty"
             raise ResultUnavailableError(f"the result lies in {where}", 404, reason="Elsewhere")
         part = self._downloads.part(result.namespace, result.job, result.file, size=result.bytes, sha256=result.sha256)
         try:

@@ -14,9 +14,9 @@ from selenium.webdriver.common.keys import Keys
 from client_cluster import account
 from demo.serving import LoopbackServer
 from gateway_browser import Browser
-from gateway_client import EVERYTHING, Gateway, Tenant, single
+from gateway_client import EVERYTHING, Gateway, GatewayProcess, Tenant, gateway, single
 from local_cluster.cluster import LocalCluster
-from operator_process import OperatorProcess, namespace, wait_until
+from operator_process import Jobs, OperatorProcess, namespace, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
@@ -43,13 +43,33 @@ def site() -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture(scope="module")
-def owner(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
+def space(cluster: LocalCluster) -> Iterator[Jobs]:
+    with namespace(cluster, f"page-{uuid.uuid4().hex[:8]}") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def operator(cluster: LocalCluster, space: Jobs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    with OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), namespaces=[space.namespace]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def owner(cluster: LocalCluster, space: Jobs, operator: OperatorProcess) -> Tenant:
     """Somebody with a namespace in which an operator is at work."""
-    with (
-        namespace(cluster, f"page-{uuid.uuid4().hex[:8]}") as made,
-        OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), namespaces=[made.namespace]),
-    ):
-        yield Tenant(made, account(cluster, made.namespace, "caller", EVERYTHING))
+    assert operator.pid
+    return Tenant(space, account(cluster, space.namespace, "caller", EVERYTHING))
+
+
+@pytest.fixture(scope="module")
+def process(
+    cluster: LocalCluster, operator: OperatorProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    """A gateway that knows where the operator hands out results."""
+    with gateway(
+        cluster, tmp_path_factory.mktemp("gateway"), tokenSeconds=1, rightsSeconds=1, resultsUrl=operator.url
+    ) as running:
+        yield running
 
 
 def test_a_job_is_submitted_watched_and_read(page: Browser, site: LoopbackServer, call: Gateway) -> None:
@@ -74,6 +94,10 @@ def test_a_job_is_submitted_watched_and_read(page: Browser, site: LoopbackServer
     page.sees("Chapter 0", "[data-part=result]")
     page.click("[data-part=result] summary")
     assert f'"url": "{site.base_url}/chapter-0"' in page.text("[data-part=result] details")
+    page.press("Save the file", "[data-part=result]")
+    page.sees("is saved", "#said")
+    (saved,) = page.saved()
+    assert len(saved.read_text().splitlines()) == 5
     moves = [each["to"] for each in call.get("/v1/jobs/watched")["status"]["history"]]
     assert page.texts("[data-part=timeline] .badge") == moves
     assert "Completed" in page.text("[data-part=attempts]")

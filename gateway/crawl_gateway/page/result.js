@@ -1,11 +1,13 @@
-/** The first records of a result. They are what strangers' pages say: texts, whatever they look like. */
+/** A result: its file, and its first records. They are what strangers' pages say: texts, whatever they look like. */
 
 import { Refused, ask, call, of } from "./api.js";
 import { facts, fill, h, time } from "./dom.js";
 import { lines } from "./events.js";
+import { button } from "./said.js";
 
 const FIRST = 10;
 const LONGEST = 4000;
+const KEPT_MS = 60_000;
 
 /**
  * Show what came of a job.
@@ -27,12 +29,27 @@ export async function preview(section, item, signal) {
       ["Ended", time(found.completedAt)],
       ["SHA-256", found.sha256],
     ]);
-    fill(section, head, about, ...(found.items ? await records(item, found.items, signal) : []));
+    const buttons = found.url && h("p", { class: "buttons" }, button("Save the file", () => save(item)));
+    fill(section, head, about, buttons, ...(found.items ? await records(item, found.items, signal) : []));
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof Refused)) throw error;
     fill(section, head, h("p", {}, error.message));
   }
+}
+
+/**
+ * Save the file of a result, as it is stored. A link would not say who asks.
+ * @param {import("./api.js").Item} item
+ */
+async function save(item) {
+  const answer = await ask("GET", ...of("jobs", item, "file"));
+  const [, name = ""] = (answer.headers.get("Content-Disposition") ?? "").split("''");
+  const file = decodeURIComponent(name) || item.metadata.name;
+  const url = URL.createObjectURL(await answer.blob());
+  h("a", { href: url, download: file }).click();
+  setTimeout(() => URL.revokeObjectURL(url), KEPT_MS); // not before the browser has taken it
+  return `${file} is saved`;
 }
 
 /**

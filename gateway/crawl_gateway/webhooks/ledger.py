@@ -29,6 +29,10 @@ class State(StrEnum):
     GIVEN_UP = "GivenUp"
 
 
+TOLD: Final = (State.DELIVERED, State.WAITING, State.GIVEN_UP)
+"""What becomes of a message that was tried."""
+
+
 class Delivery(ApiModel):
     """What has become of the message to one URL about one end of a job."""
 

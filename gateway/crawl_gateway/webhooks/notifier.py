@@ -7,9 +7,12 @@ import heapq
 import logging
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
+
+from prometheus_client import Counter
 
 from crawl_api.names import ANNOTATION_NOTIFIED
 from crawl_api.notify import WEBHOOK_KEY, Webhook
@@ -32,45 +35,40 @@ _BEHIND: Final = 10_000
 _TRIES: Final = 20
 
 
+@dataclass(eq=False)
 class Notifier:
-    """Tells the ends of the jobs of one mirror.
+    """Tells the ends of the jobs of one mirror."""
 
-    Args:
-        transport: how to ask the API server.
-        jobs: CrawlJobs.
-        mirror: those that are looked at.
-        sender: sends messages.
-        pause: before the second try of a message.
-    """
-
-    def __init__(
-        self, transport: Transport, jobs: Collection[Job], mirror: Mirror[Job], sender: Sender, pause: timedelta
-    ) -> None:
-        self._transport = transport
-        self._jobs = jobs
-        self._mirror = mirror
-        self._sender = sender
-        self._pause = pause
-        self._who = f"gateway-{uuid.uuid4().hex[:12]}"
-        self._timers: list[tuple[datetime, str]] = []
-        self._busy: set[str] = set()
-        self._places = asyncio.Semaphore(_AT_ONCE)
+    transport: Transport
+    """How to ask the API server."""
+    jobs: Collection[Job]
+    mirror: Mirror[Job]
+    """Those that are looked at."""
+    sender: Sender
+    pause: timedelta
+    """Before the second try of a message."""
+    tries: Counter
+    """Of messages, by what became of them."""
+    _who: str = field(default_factory=lambda: f"gateway-{uuid.uuid4().hex[:12]}", init=False)
+    _timers: list[tuple[datetime, str]] = field(default_factory=list, init=False)
+    _busy: set[str] = field(default_factory=set, init=False)
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE), init=False)
 
     async def run(self) -> None:
         """Tell, until cancelled."""
-        while not await self._mirror.until(_IDLE_SECONDS, lambda: self._mirror.synced):
+        while not await self.mirror.until(_IDLE_SECONDS, lambda: self.mirror.synced):
             pass
         async with asyncio.TaskGroup() as group:
             while True:
-                with self._mirror.read(_BEHIND) as reader:
-                    for entry in list(self._mirror.shelf):
+                with self.mirror.read(_BEHIND) as reader:
+                    for entry in list(self.mirror.shelf):
                         self._look(group, entry.object)
                     while not reader.lost:
                         change = await reader.next(self._seconds())
                         if change is not None and change.type != "DELETED":
                             self._look(group, change.entry.object)
                         for uid in self._ripe():
-                            if (ended := self._mirror.shelf.with_uid(uid)) is not None:
+                            if (ended := self.mirror.shelf.with_uid(uid)) is not None:
                                 self._look(group, ended.object)
 
     def _look(self, group: asyncio.TaskGroup, job: Job) -> None:
@@ -96,10 +94,10 @@ class Notifier:
         again: datetime | None = None
         try:
             async with self._places:
-                job = await self._jobs.read(job.name, job.namespace)
+                job = await self.jobs.read(job.name, job.namespace)
                 for due in agenda(job, datetime.now(UTC)).due:
                     job = await self._send(job, due)
-            known = self._mirror.shelf.with_uid(job.uid)  # more may have been asked for meanwhile
+            known = self.mirror.shelf.with_uid(job.uid)  # more may have been asked for meanwhile
             plan = agenda(known.object if known else job, datetime.now(UTC))
             again = datetime.now(UTC) if plan.due else plan.next
         except NotFoundError:
@@ -137,25 +135,27 @@ class Notifier:
             return Outcome(f"the signing key: {error}")
         content = message.body(job)
         said = message.headers(job, due.id, content, key, datetime.now(UTC))
-        return await self._sender.send(due.hook.url, content, said)
+        return await self.sender.send(due.hook.url, content, said)
 
     async def _key(self, namespace: str, hook: Webhook) -> bytes | None:
         if hook.secret_ref is None:
             return None
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets/{quote(hook.secret_ref.name, safe='')}"
-        secret: dict[str, Any] = await self._transport.call("GET", path)
+        secret: dict[str, Any] = await self.transport.call("GET", path)
         if WEBHOOK_KEY not in (secret.get("data") or {}):
             raise ValueError(f"{hook.secret_ref.name} has no entry {WEBHOOK_KEY}")
         return message.key_of(base64.b64decode(secret["data"][WEBHOOK_KEY]))
 
     async def _settle(self, job: Job, claim: Claim, outcome: Outcome) -> Job:
         for _ in range(_TRIES):
-            ledger = settled(job, claim, outcome, datetime.now(UTC), self._pause)
+            ledger = settled(job, claim, outcome, datetime.now(UTC), self.pause)
             if ledger is None:
                 return job
             with contextlib.suppress(ConflictError):
-                return await self._write(job, ledger)
-            job = await self._jobs.read(job.name, job.namespace)
+                job = await self._write(job, ledger)
+                self.tries.labels(ledger[claim.id].state).inc()
+                return job
+            job = await self.jobs.read(job.name, job.namespace)
         return job
 
     async def _write(self, job: Job, ledger: Ledger) -> Job:
@@ -163,4 +163,4 @@ class Notifier:
             "resourceVersion": job.raw["metadata"]["resourceVersion"],
             "annotations": {ANNOTATION_NOTIFIED: written(ledger)},
         }
-        return self._mirror.own(await self._jobs.patch(job.name, {"metadata": metadata}, job.namespace))
+        return self.mirror.own(await self.jobs.patch(job.name, {"metadata": metadata}, job.namespace))

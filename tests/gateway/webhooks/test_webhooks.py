@@ -96,6 +96,15 @@ def test_a_signed_message_tells_an_end_once(
     assert len(receiver.to("/200/signed")) == 1
 
 
+def tries(call: Gateway, state: str) -> int:
+    """Return what the gateway has counted."""
+    said = call.http.get("/metrics").text
+    (line,) = [
+        each for each in said.splitlines() if each.startswith(f'crawl_gateway_webhook_tries_total{{state="{state}"}}')
+    ]
+    return int(float(line.split()[-1]))
+
+
 def test_an_end_that_is_not_asked_for_is_not_told(call: Gateway, owner: Tenant, receiver: Receiver) -> None:
     hooks = [
         {"url": f"{receiver.url}/200/failures", "events": ["Failed", "DeadLetter"]},
@@ -113,12 +122,14 @@ def test_an_end_that_is_not_asked_for_is_not_told(call: Gateway, owner: Tenant, 
 
 def test_a_message_is_sent_again_until_it_arrives(call: Gateway, owner: Tenant, receiver: Receiver) -> None:
     receiver.failures = 2
+    before = {state: tries(call, state) for state in ("Delivered", "Waiting")}
     call.submit("again", notify=[{"url": f"{receiver.url}/200/again"}])
     end(owner, "again")
     messages = arrived(receiver, "/200/again", 3)
     assert len({message.headers["webhook-id"] for message in messages}) == 1
     assert len({message.body for message in messages}) == 1
     assert becomes(call, "again", "Delivered")["tries"] == 3
+    assert {state: tries(call, state) - before[state] for state in before} == {"Delivered": 1, "Waiting": 2}
 
 
 @pytest.mark.parametrize(
