@@ -1,6 +1,7 @@
 """The ledger: what was kept is there after any end, once, and moves to another disk by its segments."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawl_api.status import JobError
+from crawl_worker.fetch.fetcher import Page
 from crawl_worker.findings import Finding, Visit, VisitKind
 from crawl_worker.journal import SEGMENT_BYTES, Journal
 from crawl_worker.ledger import Ledger
@@ -129,6 +131,33 @@ def test_a_segment_is_bounded_and_none_is_left_out(tmp_path: Path) -> None:
         Journal(other).take_over(b"".join(told).splitlines(keepends=True))
         assert other.items == 1200
         assert [visit.url for visit, done in other.visits() if not done] == ["http://h/new"]
+
+
+def test_after_any_segment_what_is_done_has_its_links_and_its_answer(tmp_path: Path) -> None:
+    """More of both than a segment takes: whoever goes on from there misses no page, and archives none twice."""
+    sitemap = Visit("http://h/sitemap.xml", kind=VisitKind.SITEMAP)
+    pages = [Visit(f"http://h/{number}") for number in range(20_500)]
+    answers = {page.url: Page(page.url, NOW, 1, head=b"HTTP/1.1 200 OK", body=b"x" * 90_000) for page in pages[:100]}
+    with opened(tmp_path / "1") as ledger:
+        ledger.keep(Finding(found=[sitemap]))
+        ledger.keep(Finding(sitemap, found=pages))
+        for page in pages[:100]:
+            ledger.keep(Finding(page, [Record(url=page.url)], page=answers[page.url]))
+        told = segments(ledger)
+    assert len(told) >= 3
+    done_last: set[str] = set()
+    for count in range(len(told) + 1):
+        (tmp_path / "2").mkdir()
+        with contextlib.closing(Ledger(tmp_path / "2", "job")) as other:
+            Journal(other).take_over(b"".join(told[:count]).splitlines(keepends=True))
+            known = {visit.url: done for visit, done in other.visits()}
+            done = {url for url, is_done in known.items() if is_done}
+            assert sitemap.url not in done or len(known) == 1 + len(pages)
+            assert sorted(each.url for each in other.exchanges()) == sorted(done - {sitemap.url})
+            assert done >= done_last
+            done_last = done
+        shutil.rmtree(tmp_path / "2")
+    assert len(done_last) == 101
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,21 +1,26 @@
-"""The ledger as JSON Lines, in segments: what it has gained since the last one, and how another disk takes it over."""
+"""The ledger as JSON Lines, in segments: what it has gained since the last one, and how another disk takes it over.
+
+Segments keep the order of the findings. Whatever is the last one that was saved, a page that they call done has its
+links in them, and its archived answer.
+"""
 
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
 from typing import Any, Final
 
 from crawl_worker.findings import VisitKind
-from crawl_worker.ledger import ADD_EXCHANGE, ADD_VISIT, RESULT_COLUMNS, Ledger
+from crawl_worker.ledger import ADD_EXCHANGE, ADD_VISIT, RESULT_COLUMNS, TABLES, Ledger
 from crawl_worker.records import Record
 
 SEGMENT_BYTES: Final = 8 << 20
-"""A segment takes no further row beyond this; one row may be as large as a page."""
+"""Beyond this a segment takes nothing but the rest of what belongs together, which may be as large as a page."""
 _MAX_ROWS: Final = 20_000
 
-_TABLES: Final = {"visits": "url, depth, hops, kind", "results": RESULT_COLUMNS, "exchanges": "url, time, head, body"}
-_REPLACE_RESULT: Final = f"INSERT OR REPLACE INTO results ({RESULT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (constants)
+_COLUMNS: Final = {"visits": "url, depth, hops, kind", "exchanges": "url, time, head, body", "results": RESULT_COLUMNS}
+_REPLACE_RESULT: Final = f"INSERT OR REPLACE INTO results (finding, {RESULT_COLUMNS}) VALUES (0, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (constants)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Journal:
         with self._ledger.transaction():
             for line in lines:
                 self._replay(line)
-            for table in _TABLES:
+            for table in TABLES:
                 self._ledger.set_mark(table, self._ledger.number(f"SELECT coalesce(max(id), 0) FROM {table}"))  # noqa: S608 (a constant)
             self._ledger.set_mark("taken over", 1)
 
@@ -54,14 +59,14 @@ class Journal:
         try:
             match json.loads(line):
                 case {"visits": [str(url), int(depth), int(hops), str(kind)]}:
-                    self._ledger.db.execute(ADD_VISIT, (url, depth, hops, VisitKind(kind)))
+                    self._ledger.db.execute(ADD_VISIT, (0, url, depth, hops, VisitKind(kind)))
                 case {"results": [str(url), int(number), visit, text, int(size), error, int(retryable)]}:
                     if text is not None:
                         Record.model_validate_json(text)
                     row = (url, number, visit, text.encode() if text else None, size, error, retryable)
                     self._ledger.db.execute(_REPLACE_RESULT, row)
                 case {"exchanges": [str(url), str(time), {"base64": str(head)}, {"base64": str(body)}]}:
-                    self._ledger.db.execute(ADD_EXCHANGE, (url, time, b64decode(head), b64decode(body)))
+                    self._ledger.db.execute(ADD_EXCHANGE, (0, url, time, b64decode(head), b64decode(body)))
         except ValueError:
             return
 
@@ -69,22 +74,28 @@ class Journal:
         """Return the oldest part that is not saved yet; None if there is nothing new."""
         lines: list[bytes] = []
         marks: dict[str, int] = {}
-        size = 0
-        for table, row, columns in self._gained():
-            lines.append(json.dumps({table: columns}, default=_text).encode() + b"\n")
-            marks[table] = row
-            size += len(lines[-1])
-            if size > SEGMENT_BYTES:
+        size, last = 0, (0, "")
+        for finding, table, row, columns in self._gained():
+            # A finding that is begun may be left after its visits, which are told before it is called done.
+            if (size > SEGMENT_BYTES or len(lines) >= _MAX_ROWS) and (last[0] != finding or last[1] == "visits"):
                 break
+            lines.append(json.dumps({table: columns}, default=_text).encode() + b"\n")
+            marks[table], last = row, (finding, table)
+            size += len(lines[-1])
         return Segment(b"".join(lines), marks) if lines else None
 
-    def _gained(self) -> Iterator[tuple[str, int, list[Any]]]:
-        for table, names in _TABLES.items():
-            query = f"SELECT id, {names} FROM {table} WHERE id > ? ORDER BY id LIMIT {_MAX_ROWS}"  # noqa: S608 (constants)
-            for row, *columns in self._ledger.db.execute(query, (self._ledger.mark(table),)):
-                if table == "results" and columns[3] is not None:
-                    columns[3] = columns[3].decode()
-                yield table, row, columns
+    def _gained(self) -> Iterator[tuple[int, str, int, list[Any]]]:
+        """Yield finding, table, id and columns of the rows that no segment holds, in order of the findings."""
+        rows = merge(*(self._rows(rank, table) for rank, table in enumerate(TABLES)))
+        for finding, rank, row, columns in rows:
+            if TABLES[rank] == "results" and columns[3] is not None:
+                columns[3] = columns[3].decode()
+            yield finding, TABLES[rank], row, columns
+
+    def _rows(self, rank: int, table: str) -> Iterator[tuple[int, int, int, list[Any]]]:
+        query = f"SELECT finding, id, {_COLUMNS[table]} FROM {table} WHERE id > ? ORDER BY id"  # noqa: S608 (constants)
+        for finding, row, *columns in self._ledger.db.execute(query, (self._ledger.mark(table),)):
+            yield finding, rank, row, columns
 
     def saved(self, segment: Segment) -> None:
         """Remember that a segment is stored elsewhere.

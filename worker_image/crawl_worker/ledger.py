@@ -23,21 +23,23 @@ LEDGER_FILE: Final = "ledger.sqlite"
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS visits (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, url TEXT NOT NULL UNIQUE, depth INTEGER NOT NULL, hops INTEGER NOT NULL,
-    kind TEXT NOT NULL);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, finding INTEGER NOT NULL, url TEXT NOT NULL UNIQUE, depth INTEGER NOT NULL,
+    hops INTEGER NOT NULL, kind TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS results (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, url TEXT NOT NULL, number INTEGER NOT NULL, visit TEXT, line BLOB,
-    bytes INTEGER NOT NULL, error TEXT, retryable INTEGER NOT NULL, UNIQUE (url, number));
+    id INTEGER PRIMARY KEY AUTOINCREMENT, finding INTEGER NOT NULL, url TEXT NOT NULL, number INTEGER NOT NULL,
+    visit TEXT, line BLOB, bytes INTEGER NOT NULL, error TEXT, retryable INTEGER NOT NULL, UNIQUE (url, number));
 CREATE INDEX IF NOT EXISTS results_by_visit ON results (visit);
 CREATE TABLE IF NOT EXISTS exchanges (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, url TEXT NOT NULL, time TEXT NOT NULL, head BLOB NOT NULL,
-    body BLOB NOT NULL, UNIQUE (url, time));
+    id INTEGER PRIMARY KEY AUTOINCREMENT, finding INTEGER NOT NULL, url TEXT NOT NULL, time TEXT NOT NULL,
+    head BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (url, time));
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-ADD_VISIT: Final = "INSERT OR IGNORE INTO visits (url, depth, hops, kind) VALUES (?, ?, ?, ?)"
+ADD_VISIT: Final = "INSERT OR IGNORE INTO visits (finding, url, depth, hops, kind) VALUES (?, ?, ?, ?, ?)"
 RESULT_COLUMNS: Final = "url, number, visit, line, bytes, error, retryable"
-_ADD_RESULT: Final = f"INSERT OR IGNORE INTO results ({RESULT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (constants)
-ADD_EXCHANGE: Final = "INSERT OR IGNORE INTO exchanges (url, time, head, body) VALUES (?, ?, ?, ?)"
+_ADD_RESULT: Final = f"INSERT OR IGNORE INTO results (finding, {RESULT_COLUMNS}) VALUES (?{', ?' * 7})"  # noqa: S608 (constants)
+ADD_EXCHANGE: Final = "INSERT OR IGNORE INTO exchanges (finding, url, time, head, body) VALUES (?, ?, ?, ?, ?)"
+TABLES: Final = ("visits", "exchanges", "results")
+"""Within a finding: where to go before what says that it is known."""
 
 
 class LedgerError(Exception):
@@ -72,6 +74,7 @@ class Ledger:
         with self._guarded():
             self.db = self._open(job)
             """For `journal`, which reads and writes the same tables."""
+            self._finding = max(self.number(f"SELECT coalesce(max(finding), 0) FROM {table}") for table in TABLES)  # noqa: S608 (constants)
         self.unsaved = 0
         """Results that no segment of the journal holds yet."""
 
@@ -113,27 +116,30 @@ class Ledger:
         """
         new: list[Record] = []
         numbers: Counter[str] = Counter()
+        done = 0
+        self._finding += 1
         with self.transaction():
             for record in finding.records:
                 if self._insert(record, numbers[record.url], finding.visit):
                     new.append(record)
                 numbers[record.url] += 1
             if finding.visit is not None and not finding.records and not finding.again:
-                row = (finding.visit.url, -1, finding.visit.url, None, 0, None, 0)
-                self.db.execute(_ADD_RESULT, row)
+                row = (self._finding, finding.visit.url, -1, finding.visit.url, None, 0, None, 0)
+                done = self.db.execute(_ADD_RESULT, row).rowcount
             if finding.page is not None and finding.page.head:
                 page = finding.page
-                self.db.execute(ADD_EXCHANGE, (page.final_url, _utc(page.fetched_at), page.head, page.body))
-            self.db.executemany(ADD_VISIT, [(to.url, to.depth, to.hops, to.kind) for to in finding.found])
-        self.unsaved += len(new)
+                answer = (self._finding, page.final_url, _utc(page.fetched_at), page.head, page.body)
+                self.db.execute(ADD_EXCHANGE, answer)
+            rows = [(self._finding, to.url, to.depth, to.hops, to.kind) for to in finding.found]
+            self.db.executemany(ADD_VISIT, rows)
+        self.unsaved += len(new) + done
         return new
 
     def _insert(self, record: Record, number: int, visit: Visit | None) -> bool:
         error = record.error.model_dump_json(by_alias=True) if record.error is not None else None
-        row = (
-            *(record.url, number, visit.url if visit is not None else None, to_line(record), record.bytes or 0),
-            *(error, record.error is not None and record.error.retryable),
-        )
+        retryable = record.error is not None and record.error.retryable
+        told = (record.url, number, visit.url if visit is not None else None, to_line(record), record.bytes or 0)
+        row = (self._finding, *told, error, retryable)
         return self.db.execute(_ADD_RESULT, row).rowcount == 1
 
     def visits(self) -> Iterator[tuple[Visit, bool]]:
