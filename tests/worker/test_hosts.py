@@ -3,7 +3,10 @@
 import asyncio
 import time
 
-from crawl_worker.fetch.hosts import MAX_CRAWL_DELAY, Hosts
+import pytest
+
+from crawl_worker.errors import PageError
+from crawl_worker.fetch.hosts import MAX_CRAWL_DELAY, MAX_PAUSE, Hosts
 
 
 class Visits:
@@ -52,6 +55,23 @@ async def test_a_pause_holds_back_even_those_that_wait_already() -> None:
     await asyncio.gather(*tasks)
     assert visits.began[1] - begun >= 0.5
     assert hosts.wait("b") == 0
+
+
+async def test_a_pause_beyond_what_pages_wait_for_is_told_at_once_even_to_those_that_wait_already() -> None:
+    hosts = Hosts(5, 0.1)
+    visits = Visits(hosts)
+    await visits.visit("a")
+    waiting = asyncio.create_task(visits.visit("a"))
+    await asyncio.sleep(0.02)
+    hosts.pause("a", MAX_PAUSE + 60)
+    hosts.pause("a", 1)
+    assert hosts.wait("a") == 0, "nobody is to wait for it"
+    for visit in (waiting, visits.visit("a")):
+        with pytest.raises(PageError) as told:
+            await asyncio.wait_for(visit, 5)
+        assert (told.value.code, told.value.retryable) == ("HostPaused", True)
+        assert MAX_PAUSE + 50 < int(told.value.details["retryAfter"]) <= MAX_PAUSE + 60
+    assert len(visits.began) == 1
 
 
 async def test_a_host_whose_slots_are_taken_is_not_to_be_waited_for() -> None:
