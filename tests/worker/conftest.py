@@ -2,9 +2,11 @@
 
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from made_sites import MadeSites
 from operator_stand_in import StandIn, serving, stand_in
 from worker_process import Worker
 from worker_site import Site, make_site
@@ -22,6 +24,12 @@ async def site() -> AsyncIterator[Site]:
     async with serving(make_site(started)) as port:
         started.url = f"http://127.0.0.1:{port}"
         yield started
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[MadeSites]:
+    async with AsyncExitStack() as open_:
+        yield MadeSites(open_)
 
 
 @pytest.fixture

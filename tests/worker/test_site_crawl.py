@@ -1,20 +1,18 @@
 """A whole site from its start URL: every page that belongs to it, each once, and nothing else."""
 
-import gzip
 import itertools
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import pytest
 from aiohttp import web
+from made_sites import MadeSites, Pages, linking, paths, redirect, site_job
 from operator_stand_in import StandIn, serving
 from trap_site import ARTICLES, TrapSite
-from worker_process import Worker, assignment
+from worker_process import Worker
 
 import doctree
 
@@ -25,11 +23,6 @@ async def traps(request: pytest.FixtureRequest) -> AsyncIterator[TrapSite]:
     async with serving(site.application()) as port:
         site.url = f"http://127.0.0.1:{port}"
         yield site
-
-
-def site_job(operator: StandIn, start: str, *, more: dict[str, Any] | None = None, **site: Any) -> dict[str, Any]:
-    wanted = {"startUrls": [start], "maxPages": 100_000} | site
-    return assignment(operator, start, type="Site", single=None, site=wanted, timeoutSeconds=110, **(more or {}))
 
 
 async def test_the_pages_among_traps_are_exactly_those_of_the_oracle(
@@ -102,49 +95,7 @@ async def test_a_documentation_tree_is_crawled_from_its_index_as_far_as_links_le
     assert len(pages & set(tree.pages)) > 0.95 * len(tree.pages)
 
 
-Pages = dict[str, web.Response | str | Callable[[web.Request], web.Response]]
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Any]:
-    """Serve pages by path and query: a text, an answer, or a function of the request."""
-    asked: Counter[str] = Counter()
-
-    async def start(pages: Pages, host: str = "127.0.0.1") -> tuple[str, Counter[str]]:
-        async def answer(request: web.Request) -> web.Response:
-            asked[request.path_qs] += 1
-            page = pages.get(request.path_qs)
-            if callable(page):
-                return page(request)
-            if isinstance(page, web.Response):
-                return web.Response(status=page.status, body=page.body, headers=page.headers)
-            return web.Response(status=404) if page is None else web.Response(text=page, content_type="text/html")
-
-        app = web.Application()
-        app.router.add_route("GET", "/{path:.*}", answer)
-        context = serving(app, host=host)
-        open_.append(context)
-        return f"http://{host}:{await context.__aenter__()}", asked
-
-    open_: list[Any] = []
-    yield start
-    for context in open_:
-        await context.__aexit__(None, None, None)
-
-
-def linking(*links: str, head: str = "", text: str = "") -> str:
-    return f"<title>t</title>{head}<p>{text}</p>" + "".join(f'<a href="{link}">x</a>' for link in links)
-
-
-def redirect(to: str) -> web.Response:
-    return web.Response(status=301, headers={"Location": to})
-
-
-def paths(operator: StandIn) -> list[str]:
-    return sorted(record["url"].split("/", 3)[3] for record in operator.lines)
-
-
-async def test_patterns_decide_what_is_followed(worker: Worker, operator: StandIn, serve: Any) -> None:
+async def test_patterns_decide_what_is_followed(worker: Worker, operator: StandIn, serve: MadeSites) -> None:
     """`allow` lets in, `deny` wins; start URLs and sitemaps' pages are no exception to `deny` but the former."""
     links = ["/en/a", "/en/archive/b", "/de/c", "/en/d?print=1"]
     url, _ = await serve({"/": linking(*links), **{link: linking(text=link) for link in links}})
@@ -152,7 +103,7 @@ async def test_patterns_decide_what_is_followed(worker: Worker, operator: StandI
     assert paths(operator) == ["", "en/a"]
 
 
-async def test_the_page_limit_is_a_good_end(worker: Worker, operator: StandIn, serve: Any) -> None:
+async def test_the_page_limit_is_a_good_end(worker: Worker, operator: StandIn, serve: MadeSites) -> None:
     """Not one page more, also with requests in flight."""
     pages = {f"/{n}": linking(text=str(n)) for n in range(50)}
     url, asked = await serve({"/": linking(*pages), **pages})
@@ -164,7 +115,7 @@ async def test_the_page_limit_is_a_good_end(worker: Worker, operator: StandIn, s
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
 async def test_a_pages_depth_is_the_shortest_way_however_slow_it_is(
-    worker: Worker, operator: StandIn, serve: Any, depth: int
+    worker: Worker, operator: StandIn, serve: MadeSites, depth: int
 ) -> None:
     """`/far` is two links from the start by the slow page and three by the fast one."""
 
@@ -185,7 +136,7 @@ async def test_a_pages_depth_is_the_shortest_way_however_slow_it_is(
     assert paths(operator) == [[""], ["", "fast", "slow"], ["", "far", "fast", "slow", "step"]][depth]
 
 
-async def test_copies_are_marked_and_originals_are_fetched(worker: Worker, operator: StandIn, serve: Any) -> None:
+async def test_copies_are_marked_and_originals_are_fetched(worker: Worker, operator: StandIn, serve: MadeSites) -> None:
     """A canonical link leads to the original; the same bytes under another URL are a copy without content."""
     url, _ = await serve(
         {
@@ -212,7 +163,7 @@ async def test_copies_are_marked_and_originals_are_fetched(worker: Worker, opera
     assert "text" not in found["/c"]
 
 
-async def test_a_canonical_link_can_be_ignored(worker: Worker, operator: StandIn, serve: Any) -> None:
+async def test_a_canonical_link_can_be_ignored(worker: Worker, operator: StandIn, serve: MadeSites) -> None:
     head = '<link rel="canonical" href="/">'
     url, _ = await serve({"/": linking("/a"), "/a": linking("/b", head=head), "/b": linking(head=head, text="b")})
     await worker.run(site_job(operator, f"{url}/", canonical="Ignore"))
@@ -220,7 +171,7 @@ async def test_a_canonical_link_can_be_ignored(worker: Worker, operator: StandIn
 
 
 async def test_a_start_that_redirects_takes_its_target_into_the_site(
-    worker: Worker, operator: StandIn, serve: Any
+    worker: Worker, operator: StandIn, serve: MadeSites
 ) -> None:
     """As `example.org` does to `www.example.org`; other redirects must stay inside."""
     pages: Pages = {"/": linking("/a", "/out"), "/a": linking(text="a")}
@@ -232,7 +183,7 @@ async def test_a_start_that_redirects_takes_its_target_into_the_site(
 
 
 async def test_a_host_that_asks_for_a_pause_gets_it_and_no_page_is_lost(
-    worker: Worker, operator: StandIn, serve: Any
+    worker: Worker, operator: StandIn, serve: MadeSites
 ) -> None:
     """429 with Retry-After: nobody asks until it is over, and then the page is fetched after all."""
     times: list[float] = []
@@ -251,34 +202,7 @@ async def test_a_host_that_asks_for_a_pause_gets_it_and_no_page_is_lost(
     assert times[1] - times[0] >= 1.9
 
 
-async def test_sitemaps_are_read_in_every_form(worker: Worker, operator: StandIn, serve: Any) -> None:
-    """Named by the job, as an index, gzipped, as plain text; one that is broken or missing is an error of its own."""
-    url, _ = await serve(
-        {
-            "/": linking(),
-            "/list.txt": web.Response(text="/from-text\n\nhttp://elsewhere.invalid/\n", content_type="text/plain"),
-            "/z.gz": web.Response(body=gzip.compress(b"<urlset><url><loc>/zipped</loc></url></urlset>")),
-            "/bomb.gz": web.Response(body=gzip.compress(b"<urlset>" + b" " * 200_000_000)),
-            "/broken.xml": web.Response(text="<"),
-            "/from-text": linking(text="1"),
-            "/zipped": linking(text="2"),
-        }
-    )
-    names = ("list.txt", "z.gz", "bomb.gz", "broken.xml", "missing.xml")
-    sitemaps = [f"{url}/{name}" for name in names]
-    await worker.run(site_job(operator, f"{url}/", sitemapUrls=sitemaps), 90)
-    found = {record["url"].removeprefix(url): record.get("error", {}).get("code") for record in operator.lines}
-    assert found == {
-        "/": None,
-        "/from-text": None,
-        "/zipped": None,
-        "/bomb.gz": "ExtractionFailed",
-        "/broken.xml": "ExtractionFailed",
-        "/missing.xml": "HTTP_404",
-    }
-
-
-async def test_a_crawl_delay_is_kept(worker: Worker, operator: StandIn, serve: Any) -> None:
+async def test_a_crawl_delay_is_kept(worker: Worker, operator: StandIn, serve: MadeSites) -> None:
     times: list[float] = []
 
     def timed(request: web.Request) -> web.Response:

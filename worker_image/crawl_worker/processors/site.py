@@ -120,7 +120,7 @@ class _Site:
                 return Finding(visit, found=deeper, links=listed.pages)
             except PageError as failure:
                 error = failure
-        if visit.url in self._asked_for:
+        if visit.url in self._asked_for or "retryAfter" in error.details:  # another attempt is to read it
             return self.failed(visit, error)
         _LOG.info("no sitemap", extra={"url": visit.url, "code": error.code})
         return Finding(visit)
