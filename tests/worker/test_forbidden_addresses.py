@@ -14,15 +14,39 @@ from sealed_network import INNER, targets
 UNSHARE = ("unshare", "--map-root-user", "--net", "--mount")
 
 
-def namespaces() -> bool:
-    programs = all(shutil.which(program) for program in ("unshare", "ip", "mount"))
-    return programs and subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+def require_namespaces() -> None:
+    """Where there are no network namespaces, skip the test with the reason, or fail it if this is CI."""
+    if missing := [program for program in ("unshare", "ip", "mount") if shutil.which(program) is None]:
+        why = f"{' and '.join(missing)} not on PATH"
+    else:
+        tried = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
+        if tried.returncode == 0:
+            return
+        why = tried.stderr.strip() or f"unshare ended with code {tried.returncode}"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"CI must have network namespaces: {why}")
+    pytest.skip(f"no network namespaces: {why}")
+
+
+@pytest.mark.parametrize(("ci", "told"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_a_machine_without_namespaces_is_a_failure_in_ci(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ci: str, told: type[BaseException]
+) -> None:
+    """The one test of what is never connected to must not vanish there unseen."""
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(told, match="unshare and ip and mount not on PATH"):
+        require_namespaces()
+    for program in (tmp_path / name for name in ("unshare", "ip", "mount")):
+        program.write_text("#!/bin/sh\necho not permitted >&2\nexit 1\n")
+        program.chmod(0o755)
+    with pytest.raises(told, match="network namespaces: not permitted"):
+        require_namespaces()
 
 
 def test_no_connection_leads_inside() -> None:
     """As pages that are asked for, redirected to, linked, listed, canonical or read for robots.txt; by every name."""
-    if not namespaces():
-        pytest.skip("needs network namespaces, unshare, ip and mount")
+    require_namespaces()
     paths = [str(Path(sealed_network.__file__).parent), *sys.path]
     ran = subprocess.run(
         [*UNSHARE, sys.executable, sealed_network.__file__],
