@@ -5,14 +5,18 @@ import hashlib
 import io
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import arro3.io
 import pytest
+import result_memory
 import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from moto.server import ThreadedMotoServer
@@ -22,9 +26,9 @@ from worker_process import Worker, assignment
 from worker_site import RAW, Site
 
 from crawl_api.output import OutputOptions
-from crawl_worker.findings import Finding
+from crawl_worker.fetch.fetcher import Page
+from crawl_worker.findings import Finding, Visit
 from crawl_worker.ledger import Ledger
-from crawl_worker.output.forms import content
 from crawl_worker.records import Record
 
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "AWS_REGION": "us-east-1"}
@@ -234,18 +238,24 @@ async def test_an_archive_holds_every_answer_as_it_came(worker: Worker, site: Si
     assert b"<h1>Page 1</h1>" in found[f"{site.url}/page/1"][1]
 
 
-@pytest.mark.parametrize("output", [{}, {"compression": "zstd"}, {"format": "Parquet"}], ids=str)
-def test_a_large_result_is_written_in_little_memory(tmp_path: Path, output: dict[str, str]) -> None:
-    """300 MB of records; what is held at once is a row group at most."""
-    import resource  # noqa: PLC0415 (of this process, from here on)
-
-    with closing(Ledger(tmp_path, "job")) as ledger:
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger's folder: 260 MB of records, and as much of answers as they came."""
+    folder = tmp_path_factory.mktemp("large")
+    with closing(Ledger(folder, "job")) as ledger:
         ledger.begin()
-        for n in range(3000):
-            ledger.keep(Finding(records=[Record(url=f"http://h/{n}", text=f"{n} " * 20_000)]))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        size = sum(map(len, content(ledger, OutputOptions.model_validate(output), tmp_path)()))
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert size > 1000
-    assert grown < 150_000, f"{grown} KiB"
-    assert list(tmp_path.glob("*.tmp")) == []
+        for n in range(2400):
+            url, text = f"http://h/{n}", f"{n} " * 20_000
+            page = Page(url, datetime.now(UTC), 1, 200, head=b"HTTP/1.1 200 OK\r\n\r\n", body=text.encode())
+            ledger.keep(Finding(Visit(url), [Record(url=url, text=text)], page=page))
+    return folder
+
+
+@pytest.mark.parametrize("output", [*FORMS, {"format": "WARC"}], ids=str)
+def test_a_large_result_is_written_in_little_memory(large: Path, output: dict[str, str]) -> None:
+    """What is held at once is a row group at most."""
+    program = [sys.executable, result_memory.__file__, str(large), json.dumps(output)]
+    told = json.loads(subprocess.run(program, capture_output=True, check=True, timeout=100).stdout)
+    assert told["size"] > (200 << 20 if output == {} else 1000)
+    assert told["grown"] < 120 << 20, told
+    assert list(large.glob("*.tmp")) == []

@@ -166,6 +166,11 @@ class Ledger:
         """How many records there are."""
         return self.number("SELECT count(*) FROM results WHERE line IS NOT NULL")
 
+    @property
+    def line_bytes(self) -> int:
+        """How large a record's line is on average."""
+        return self.number("SELECT coalesce(avg(length(line)), 0) FROM results WHERE line IS NOT NULL")
+
     def lines(self) -> Iterator[bytes]:
         """Yield all records, each as one line of JSON, in order."""
         with self._guarded():

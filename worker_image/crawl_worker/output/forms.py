@@ -14,7 +14,7 @@ from crawl_worker.store import Content
 _PIECE: Final = 256 << 10
 _GROUP_ROWS: Final = 1000
 _GROUP_BYTES: Final = 16 << 20
-"""A row group of a Parquet file ends at either."""
+"""A row group of a Parquet file has as many rows as come to this on average, and no more than those."""
 _TEMPORARY: Final = "results.tmp"
 
 _TEXTS: Final = (
@@ -45,7 +45,7 @@ def content(ledger: Ledger, options: OutputOptions, directory: Path) -> Content:
     """
     match options.format, options.compression:
         case OutputFormat.PARQUET, _:
-            return lambda: _from_file(directory / _TEMPORARY, lambda path: _write_parquet(ledger.lines(), path))
+            return lambda: _from_file(directory / _TEMPORARY, lambda path: _write_parquet(ledger, path))
         case OutputFormat.WARC, _:
             return lambda: _warc(ledger.exchanges())
         case _, Compression.GZIP:
@@ -79,7 +79,7 @@ def _from_file(path: Path, write: Callable[[Path], None]) -> Iterator[bytes]:
         path.unlink(missing_ok=True)
 
 
-def _write_parquet(lines: Iterator[bytes], path: Path) -> None:
+def _write_parquet(ledger: Ledger, path: Path) -> None:
     from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema  # noqa: PLC0415 (as above)
     from arro3.io import write_parquet  # noqa: PLC0415
 
@@ -88,11 +88,18 @@ def _write_parquet(lines: Iterator[bytes], path: Path) -> None:
     schema = Schema([Field(name, kind) for name, kind in types.items()])
 
     def batches() -> Iterator[Any]:
-        for rows in _groups(lines):
+        for rows in _groups(ledger.lines()):
             columns = [Array([_cell(row, name) for row in rows], type=kind) for name, kind in types.items()]
             yield RecordBatch.from_arrays(columns, schema=schema)
 
-    write_parquet(RecordBatchReader.from_batches(schema, batches()), path, max_row_group_size=_GROUP_ROWS)
+    write_parquet(
+        RecordBatchReader.from_batches(schema, batches()),
+        path,
+        compression="zstd(3)",
+        max_row_group_size=max(
+            1, min(_GROUP_ROWS, _GROUP_BYTES // max(1, ledger.line_bytes))
+        ),  # held until it is whole
+    )
 
 
 def _groups(lines: Iterator[bytes]) -> Iterator[list[dict[str, Any]]]:
