@@ -18,6 +18,7 @@ import zstandard
 
 BOMB_BYTES = 64 << 20
 _PIECE = 64 << 10
+_ODD_JSON = b'{"far": 1e999, "none": [NaN, -Infinity], "text": "\\ud800\\u0000", "many": 1' + b"0" * 3000 + b"}"
 
 
 def _gzipped(times: int) -> bytes:
@@ -43,6 +44,16 @@ def _brotli() -> bytes:
     return bytes(b"".join(compressor.process(zeros) for _ in range(BOMB_BYTES >> 20)) + compressor.finish())
 
 
+def _json_ld(document: bytes) -> bytes:
+    return b'<script type="application/ld+json">' + document + b"</script>"
+
+
+def _laughs() -> bytes:
+    """Return a document whose entities, resolved, come to a billion words."""
+    entities = b"".join(b"<!ENTITY e%d '%b'>" % (n, b"&e%d;" % (n - 1) * 10) for n in range(1, 10))
+    return b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY e0 'ha'>" + entities + b"]><a><div>&e9;</div></a>"
+
+
 @cache
 def answers() -> dict[str, bytes]:
     """Return answers that are sent as they are, by path."""
@@ -66,6 +77,18 @@ def answers() -> dict[str, bytes]:
         "base": _answer(b'<base href="http://[::/">' + links),
         "nul": _answer(b"<title>a\0b</title>\0\0<p>\xff\xfe\0"),
         "surrogates": _answer(b"<title>&#xD800;</title><p>&#xDFFF;&#x110000;"),
+        "nested": _answer(b"<div>" * 1000 + b"word " * 10_000),
+        "wide": _answer(b"<table><tr>" + b"<td>x" * 30_000),
+        "rows": _answer(b"<table>" + b"<tr><td>x" * 30_000),
+        "cells": _answer(b"<table><tr>" + b"<td>x" * 1_000_000),
+        "images": _answer(b"".join(b'<img src="/%d" alt="%b">' % (n, b"x" * 100) for n in range(20_000))),
+        "metas": _answer(b"".join(b'<meta name="%d" content="x">' % n for n in range(100_000))),
+        "json-ld": _answer(_json_ld(b"[" + b"[]," * 60_000 + b"[]]") * 50),
+        "json-ld-deep": _answer(_json_ld(b"[" * 100_000) + _json_ld(b'{"author":' * 5000 + b"1" + b"}" * 5000)),
+        "json-deep": _answer(b"[" * 1_000_000, kind="application/json"),
+        "json-odd": _answer(_ODD_JSON, kind="application/json"),
+        "json-ld-odd": _answer(_json_ld(_ODD_JSON)),
+        "laughs": _answer(_laughs(), kind="application/xml"),
         "charset": _answer(b"<p>text", kind="text/html; charset=" + "x" * 5000),
         "no-type": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n\x7fELF",
         "self": b"HTTP/1.1 302 Found\r\nLocation: /self\r\nContent-Length: 0\r\n\r\n",

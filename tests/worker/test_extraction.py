@@ -1,5 +1,6 @@
 """Reading pages: what is asked for is found, whatever the markup and the encoding are like."""
 
+import time
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from crawl_api.options import ExtractOptions, Selector
 from crawl_worker.errors import PageError
 from crawl_worker.extract.bounds import MAX_TEXT
 from crawl_worker.extract.pages import Kind, extract, kind_of
-from crawl_worker.extract.selectors import invalid_selectors
+from crawl_worker.extract.selectors import MAX_FIELD, MAX_FIELD_LISTS, invalid_selectors
 from crawl_worker.extract.structure import MAX_LINKS, MAX_META_TAGS
 from crawl_worker.records import Extracted, Record, to_line
 
@@ -211,6 +212,29 @@ def test_large_pages_are_cut_and_say_so() -> None:
     assert found.metadata is not None
     assert len(found.metadata.meta) == MAX_META_TAGS
     assert found.truncated == ["fields", "links"]
+
+
+def test_lists_of_values_have_a_limit_together_and_each_selector_has_its_first() -> None:
+    """Elements that lie one in the other all hold the innermost text: a small page must not come to a large record."""
+    page = "<div>" * 900 + "word " * 9_000
+    many = [{"name": f"m{n}", "css": "div", "many": True} for n in range(5)]
+    found = read(page, selectors=[*many, {"name": "last", "xpath": "//div", "required": True}])
+    assert found.fields is not None
+    assert len(found.fields["last"]) > 40_000
+    counts = [len(found.fields[f"m{n}"]) for n in range(5)]
+    assert counts[1:] == [1] * 4
+    assert MAX_FIELD_LISTS <= counts[0] * len(found.fields["last"]) < MAX_FIELD_LISTS + MAX_FIELD
+    assert found.truncated == ["fields"]
+
+
+def test_values_of_json_are_taken_one_by_one() -> None:
+    """A path that matches a million values costs as much as the thousand that are taken."""
+    document = b"[" + b"[]," * 300_000 + b"[]]"
+    begun = time.process_time()
+    found = read(document, "application/json", text=False, selectors=[{"name": "v", "jsonpath": "$..*", "many": True}])
+    assert found.fields == {"v": [[]] * 1000}
+    assert found.truncated == ["fields"]
+    assert time.process_time() - begun < 2
 
 
 def test_plain_text_and_xml() -> None:

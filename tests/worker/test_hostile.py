@@ -1,36 +1,22 @@
 """Servers that mean harm cost the crawl one page each, bounded in time and memory."""
 
 import asyncio
-import contextlib
+from typing import Any
 
-import psutil
 import pytest
 from hostile_server import hostile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from operator_stand_in import StandIn
-from worker_process import Worker, assignment, records
+from worker_process import Worker, assignment, peak_memory, records
 from worker_site import PAGE, Site
 
 from crawl_worker.extract.process import EXTRACTED, read_page
 from crawl_worker.records import Extracted
 
 MAX_BODY = 12 << 20
-
-
-async def peak_memory(process: asyncio.subprocess.Process) -> int:
-    """Return the most that a worker and its children held at once until the worker ended, in bytes."""
-    most = 0
-    root = psutil.Process(process.pid)
-    while process.returncode is None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            held = 0
-            for one in (root, *root.children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    held += one.memory_info().rss
-            most = max(most, held)
-        await asyncio.sleep(0.05)
-    return most
+MEMORY = 512 << 20
+"""The limit that workers have by default."""
 
 
 CODES = {
@@ -45,13 +31,41 @@ CODES = {
 """What must be an error, and which. How far a parser comes with a hostile page is its own affair."""
 
 
-async def test_each_hostile_page_is_refused_or_bounded(worker: Worker, site: Site, operator: StandIn) -> None:
+EVERYTHING = {
+    **dict.fromkeys(("text", "markdown", "links", "metadata", "tables", "jsonLd", "images"), True),
+    "selectors": [
+        {"name": "elements", "css": "*", "many": True},
+        {"name": "first", "css": "div"},
+        {"name": "references", "css": "a", "attribute": "href", "many": True},
+        {"name": "nodes", "xpath": "//*", "many": True},
+        {"name": "attributes", "xpath": "//@*", "many": True},
+        {"name": "values", "jsonpath": "$..*", "many": True},
+    ],
+}
+"""All that can be taken from a page."""
+
+TRUNCATED = {
+    "links": "links",
+    "base": "links",
+    "images": "images",
+    "wide": "tables",
+    "rows": "tables",
+    "nested": "fields",
+}
+"""Of which a hostile page has too much, where everything is taken from it."""
+
+
+@pytest.mark.parametrize("extract", [{}, pytest.param(EVERYTHING, marks=pytest.mark.long)], ids=["text", "everything"])
+async def test_each_hostile_page_is_refused_or_bounded(
+    worker: Worker, site: Site, operator: StandIn, extract: dict[str, Any]
+) -> None:
     """No crash, no page lost, an error or a bounded record for each, and the good pages between them are read."""
     async with hostile() as server:
         good = [f"{site.url}/page/{n}" for n in range(3)]
         urls = [good[0], *server.urls, *good[1:]]
-        job = assignment(operator, *urls, fetch={"timeoutSeconds": 5, "maxBodyBytes": MAX_BODY})
-        process = await worker.start(job, CRAWL_EXTRACT_TIMEOUT_SECONDS="3")
+        fetch = {"timeoutSeconds": 5, "maxBodyBytes": MAX_BODY}
+        job = assignment(operator, *urls, fetch=fetch, extract=extract, timeoutSeconds=100)
+        process = await worker.start(job, CRAWL_EXTRACT_TIMEOUT_SECONDS="3", CRAWL_MEMORY_LIMIT_BYTES=str(MEMORY))
         watched = asyncio.create_task(peak_memory(process))
         ended = await worker.end(process, 100)
         assert set(server.asked) >= {url.rsplit("/", 1)[-1] for url in server.urls}
@@ -66,7 +80,13 @@ async def test_each_hostile_page_is_refused_or_bounded(worker: Worker, site: Sit
     assert [codes[f"{n}"] for n in range(3)] == [None] * 3
     assert len(found["title"]["title"]) == 1000
     assert (found["zip"].get("text"), found["zip"].get("title")) == (None, None)
-    assert await watched < 512 << 20, "the limit that workers have by default"
+    if extract:
+        cut = {name: found[name].get("truncated", []) for name in TRUNCATED}
+        assert {name: what for name, what in TRUNCATED.items() if what not in cut[name]} == {}, (cut, codes)
+        assert len(found["links"]["links"]) == 10_000
+        assert max(len(str(record)) for record in found.values()) < 20_000_000
+    assert ended.outcome.failure is None
+    assert await watched < MEMORY
     assert "Traceback" not in ended.log
 
 

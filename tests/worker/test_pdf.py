@@ -1,5 +1,6 @@
 """PDF files: their text and metadata, and a structured error for each that cannot be read."""
 
+import asyncio
 import io
 import zlib
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pypdf
 import pytest
 from operator_stand_in import StandIn
-from worker_process import Worker, assignment, records
+from worker_process import Worker, assignment, peak_memory, records
 from worker_site import RAW, Site
 
 
@@ -115,8 +116,13 @@ async def test_a_file_that_inflates_without_end_costs_itself_alone(
     body += b"trailer<</Root 1 0 R>>\n"
     RAW["bomb.pdf"] = ("application/pdf", body)
     RAW["after.pdf"] = ("application/pdf", pdf("after"))
-    ended = await worker.run(
-        job(operator, site, "bomb.pdf", "after.pdf", extract={"text": text}), CRAWL_EXTRACT_TIMEOUT_SECONDS="5"
-    )
+    wanted = job(operator, site, "bomb.pdf", "after.pdf", extract={"text": text})
+    process = await worker.start(wanted, CRAWL_EXTRACT_TIMEOUT_SECONDS="5", CRAWL_MEMORY_LIMIT_BYTES=str(512 << 20))
+    watched = asyncio.create_task(peak_memory(process))
+    ended = await worker.end(process)
     assert ended.code == 0, ended.log
-    assert "after" in {record.get("text", "after").strip() for record in records(ended)}
+    found = {record["url"].rsplit("/", 1)[1]: record for record in records(ended)}
+    after = found["after.pdf"]
+    assert (after["pdf"]["pages"], after.get("text", "").strip()) == (1, "after" if text else "")
+    assert found["bomb.pdf"].get("error", {}).get("code") in {None, "ExtractionFailed", "ExtractionTimeout"}
+    assert await watched < 512 << 20, "the limit that workers have by default"

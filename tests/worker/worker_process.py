@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from operator_stand_in import StandIn
 
@@ -84,6 +85,21 @@ class Worker:
 
     async def run(self, job: dict[str, Any], seconds: float = 60, **environment: str) -> Ended:
         return await self.end(await self.start(job, None, **environment), seconds)
+
+
+async def peak_memory(process: asyncio.subprocess.Process) -> int:
+    """Return the most that a worker and its children held at once until the worker ended, in bytes."""
+    most = 0
+    root = psutil.Process(process.pid)
+    while process.returncode is None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            held = 0
+            for one in (root, *root.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    held += one.memory_info().rss
+            most = max(most, held)
+        await asyncio.sleep(0.05)
+    return most
 
 
 async def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:

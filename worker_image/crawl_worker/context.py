@@ -24,6 +24,7 @@ from crawl_worker.fetch.robots import Robots
 from crawl_worker.fetch.urls import normalise, origin_of
 from crawl_worker.findings import Visit
 from crawl_worker.ledger import Ledger
+from crawl_worker.memory import container_limit, readers
 from crawl_worker.records import Extracted
 from crawl_worker.settings import WorkerSettings
 from crawl_worker.store import Store
@@ -149,11 +150,13 @@ async def crawl_context(
     hosts = Hosts(
         min(job.fetch.per_host_concurrency, concurrency), job.fetch.delay_seconds, throttle=job.fetch.auto_throttle
     )
+    processes, memory = readers(
+        min(settings.extract_processes, len(os.sched_getaffinity(0))),  # more of them only cost their start
+        settings.extract_memory_bytes,
+        settings.memory_limit_bytes or container_limit(),
+    )
     extractors = Extractors(
-        extract_options(job),
-        limit=min(settings.extract_processes, len(os.sched_getaffinity(0))),  # more of them only cost their start
-        seconds=settings.extract_timeout_seconds,
-        memory=settings.extract_memory_bytes,
+        extract_options(job), limit=processes, seconds=settings.extract_timeout_seconds, memory=memory
     )
     warm_up = asyncio.create_task(extractors.warm_up())
     await asyncio.sleep(0)  # the process starts now, beside the engine

@@ -10,6 +10,11 @@ _LOG: Final = logging.getLogger(__name__)
 
 SHARE: Final = 0.85
 """Of the limit at which the crawl stops."""
+_CRAWL_BYTES: Final = 256 << 20
+"""What the crawl itself may come to, bodies that are on their way and what all processes share included."""
+_READER_BYTES: Final = 160 << 20
+"""What a process that reads pages should have: a page of 2.5 MB of which everything is taken needs 140 MB."""
+_LEAST_BYTES: Final = 64 << 20
 _PAUSE_SECONDS: Final = 0.5
 _CGROUP: Final = Path("/sys/fs/cgroup")
 _UNLIMITED: Final = 1 << 50
@@ -24,7 +29,7 @@ class MemoryGuard:
 
     def __init__(self, limit: int) -> None:
         self._own = limit > 0
-        self.limit = limit or _container_limit()
+        self.limit = limit or container_limit()
         self.used = 0
         """At the last look, in bytes."""
 
@@ -37,7 +42,23 @@ class MemoryGuard:
         _LOG.warning("memory is nearly used up", extra={"used": self.used, "limit": self.limit})
 
 
-def _container_limit() -> int:
+def readers(processes: int, most: int, limit: int) -> tuple[int, int]:
+    """Return how many processes may read pages, and how many bytes each may allocate, so that no page stops the crawl.
+
+    Args:
+        processes: at most.
+        most: bytes of each, in any case.
+        limit: of the worker's memory in bytes; 0 for none.
+    """
+    if not limit:
+        return processes, most
+    room = max(int(SHARE * limit) - _CRAWL_BYTES, _LEAST_BYTES)
+    count = max(1, min(processes, room // _READER_BYTES))
+    return count, min(most, room // count)
+
+
+def container_limit() -> int:
+    """Return the container's own limit in bytes; 0 for none."""
     limit = _number(_CGROUP / "memory.max") or _number(_CGROUP / "memory" / "memory.limit_in_bytes")
     return limit if limit < _UNLIMITED else 0
 

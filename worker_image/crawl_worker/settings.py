@@ -42,9 +42,9 @@ class WorkerSettings(BaseSettings):
     extract_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20
     """Time limit of reading one page (CRAWL_EXTRACT_TIMEOUT_SECONDS)."""
     extract_memory_bytes: Annotated[int, Field(ge=128 << 20)] = 1 << 30
-    """Memory that one extraction process may allocate (CRAWL_EXTRACT_MEMORY_BYTES)."""
+    """Memory that one extraction process may allocate, if the container has so much (CRAWL_EXTRACT_MEMORY_BYTES)."""
     extract_processes: Annotated[int, Field(ge=1, le=64)] = 2
-    """Extraction processes at most, and no more than cores (CRAWL_EXTRACT_PROCESSES)."""
+    """Extraction processes at most, no more than cores and than memory is for (CRAWL_EXTRACT_PROCESSES)."""
     grace_seconds: Annotated[float, Field(gt=0, le=3600)] = 22
     """From a stop signal until everything must be handed over (CRAWL_GRACE_SECONDS); the cluster kills after 30."""
     memory_limit_bytes: Annotated[int, Field(ge=0)] = 0

@@ -1,5 +1,6 @@
 """Bounds of what is taken from a page: every text, list and document is cut where it is made, and says so."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar
 
@@ -65,9 +66,9 @@ def tidy(value: Any, depth: int = 0) -> Any:
 
 def walked(value: Any) -> Iterator[dict[str, Any]]:
     """Yield every object of a tidy JSON document, outermost first."""
-    todo = [value]
+    todo = deque([value])
     while todo:
-        current = todo.pop(0)
+        current = todo.popleft()
         if isinstance(current, dict):
             yield current
             todo += current.values()

@@ -55,13 +55,14 @@ def read_page(head: dict[str, Any], body: bytes) -> bytes:
     """
     try:
         extracted = _read(Kind(head["kind"]), head, body)
+        return EXTRACTED + extracted.model_dump_json(by_alias=True, exclude_none=True).encode()
     except PageError as error:
         return _error(error.code, error.message)
     except MemoryError:
-        return _failed("it needs more memory than extraction may have")
+        pass  # what the parser held is held until here: only now there is room for an answer
     except Exception as error:  # noqa: BLE001 (parsers raise anything on hostile pages; it is that page's error)
         return _failed(f"{type(error).__name__}: {error}")
-    return EXTRACTED + extracted.model_dump_json(by_alias=True, exclude_none=True).encode()
+    return _failed("it needs more memory than extraction may have")
 
 
 def _read(kind: Kind, head: dict[str, Any], body: bytes) -> BaseModel:

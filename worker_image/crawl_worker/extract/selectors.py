@@ -14,6 +14,8 @@ from crawl_worker.extract.bounds import Cuts
 MAX_FIELD: Final = 50_000
 """Characters of one value."""
 MAX_FIELD_VALUES: Final = 1_000
+MAX_FIELD_LISTS: Final = 5_000_000
+"""Characters of all lists of one page together: elements that lie one in the other repeat their text."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,13 @@ def fields(views: Views, selectors: Sequence[Selector], cuts: Cuts) -> dict[str,
         PageError: SelectorRequired.
     """
     found: dict[str, Any] = {}
+    room = MAX_FIELD_LISTS
     for selector in selectors:
         bounded = (_bounded(value, cuts) for value in _matches(views, selector))
         if selector.many:
-            found[selector.name] = cuts.listed("fields", bounded, MAX_FIELD_VALUES)
+            values = cuts.listed("fields", _within(room, bounded, cuts), MAX_FIELD_VALUES)
+            found[selector.name] = values
+            room -= sum(map(_size, values))
         else:
             found[selector.name] = next(bounded, None)
     require(selectors, found)
@@ -81,7 +86,9 @@ def _matches(views: Views, selector: Selector) -> Iterator[Any]:
     if selector.jsonpath is not None:
         from jsonpath import JSONPathEnvironment  # noqa: PLC0415 (needed by few jobs)
 
-        yield from JSONPathEnvironment(strict=True).compile(selector.jsonpath).findall(views.documents())
+        # One by one: a document may have millions of matches, of which a thousand are taken at most.
+        found = JSONPathEnvironment(strict=True).compile(selector.jsonpath).finditer(views.documents())
+        yield from (match.obj for match in found)
     elif views.tree is None:
         return
     elif selector.css is not None:
@@ -98,6 +105,20 @@ def _bounded(value: Any, cuts: Cuts) -> Any:
         cuts.note("fields")
         return None
     return value
+
+
+def _within(room: int, values: Iterator[Any], cuts: Cuts) -> Iterator[Any]:
+    """Yield values until they have taken all the room; the first always."""
+    for number, value in enumerate(values):
+        if number and room <= 0:
+            cuts.note("fields")
+            return
+        room -= _size(value)
+        yield value
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, str) else len(str(value))
 
 
 def _css(tree: LexborHTMLParser, selector: Selector) -> Iterator[str]:
