@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from urllib.parse import unquote
 from xml.sax.saxutils import unescape
 
 from aiohttp import web
 from operator_stand_in import serving
 
 BUCKET = "team-a-crawls"
-_STORED = {"ETag": '"1"', "Last-Modified": "Mon, 23 Nov 2026 12:00:00 GMT"}
+_TIME = "Wed, 01 Jan 2020 12:00:00 GMT"
+_TOLD = f"<Last-Modified>{_TIME}</Last-Modified><Etag>1</Etag>"
+_STORED = {"ETag": '"1"', "Last-Modified": _TIME}
 
 
 @dataclass
@@ -42,6 +45,15 @@ class CloudStore:
         body = self.objects.get(name)
         return missing("BlobNotFound") if body is None else web.Response(body=body, headers=_STORED)
 
+    def listed(self, prefix: str, entry: str) -> str:
+        """Return what lies under a prefix: an entry for each, made from its name and size."""
+        found = ((name, body) for name, body in sorted(self.objects.items()) if name.startswith(prefix))
+        return "".join(entry.format(name, len(body)) for name, body in found)
+
+    def removed(self, name: str) -> bool:
+        """Remove what lies under a name; say whether there was anything."""
+        return self.objects.pop(name, None) is not None
+
 
 def missing(code: str) -> web.Response:
     return web.Response(status=HTTPStatus.NOT_FOUND, text=f"<Error><Code>{code}</Code></Error>")
@@ -50,41 +62,72 @@ def missing(code: str) -> web.Response:
 async def google(store: CloudStore, name: str, request: web.Request) -> web.Response:
     """Answer as the XML API does."""
     body = await request.read()
+    answer = web.Response(status=HTTPStatus.BAD_REQUEST)
     upload, part = request.query.get("uploadId", ""), request.query.get("partNumber", "")
     match request.method:
         case "POST" if "uploads" in request.query:
             kind = "InitiateMultipartUploadResult"
-            return web.Response(text=f"<{kind}><UploadId>{name}</UploadId></{kind}>")
+            answer = web.Response(text=f"<{kind}><UploadId>{name}</UploadId></{kind}>")
         case "PUT" if upload:
             store.parts[part] = body
-            return web.Response(headers={"ETag": f'"{part}"'})
+            answer = web.Response(headers={"ETag": f'"{part}"'})
         case "POST" if upload == name:
             store.assemble(name, re.findall(r"<PartNumber>(\d+)</PartNumber>", body.decode()))
-            return web.Response(text='<CompleteMultipartUploadResult><ETag>"1"</ETag></CompleteMultipartUploadResult>')
+            answer = web.Response(
+                text='<CompleteMultipartUploadResult><ETag>"1"</ETag></CompleteMultipartUploadResult>'
+            )
         case "PUT":
             store.objects[name] = body
-            return web.Response(headers=_STORED)
+            answer = web.Response(headers=_STORED)
+        case "GET" if not name:
+            entry = "<Contents><Key>{}</Key><Size>{}</Size><LastModified>2020-01-01T12:00:00Z</LastModified></Contents>"
+            found = store.listed(request.query["prefix"], entry)
+            answer = web.Response(text=f"<ListBucketResult>{found}</ListBucketResult>")
         case "GET" | "HEAD":
-            return store.told(name)
-    return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
+            answer = store.told(name)
+        case "DELETE":
+            answer = web.Response(status=HTTPStatus.NO_CONTENT if store.removed(name) else HTTPStatus.NOT_FOUND)
+    return answer
 
 
 async def azure(store: CloudStore, name: str, request: web.Request) -> web.Response:
     """Answer as the Blob service does."""
     body = await request.read()
+    answer = web.Response(status=HTTPStatus.BAD_REQUEST)
     match request.method, request.query.get("comp"):
         case "PUT", "block":
             store.parts[request.query["blockid"]] = body
-            return web.Response(status=HTTPStatus.CREATED)
+            answer = web.Response(status=HTTPStatus.CREATED)
         case "PUT", "blocklist":
             store.assemble(name, [unescape(part) for part in re.findall(r"<Uncommitted>(.*?)</", body.decode())])
-            return web.Response(status=HTTPStatus.CREATED, headers=_STORED)
+            answer = web.Response(status=HTTPStatus.CREATED, headers=_STORED)
         case "PUT", None if request.headers.get("x-ms-blob-type") == "BlockBlob":
             store.objects[name] = body
-            return web.Response(status=HTTPStatus.CREATED, headers=_STORED)
-        case (("GET" | "HEAD"), None):
-            return store.told(name)
-    return web.Response(status=HTTPStatus.BAD_REQUEST)
+            answer = web.Response(status=HTTPStatus.CREATED, headers=_STORED)
+        case "GET", "list":
+            properties = "<Content-Length>{}</Content-Length><Content-Type>x</Content-Type>"
+            entry = f"<Blob><Name>{{}}</Name><Properties>{properties}{_TOLD}</Properties></Blob>"
+            found = store.listed(request.query["prefix"], entry)
+            answer = web.Response(text=f"<EnumerationResults><Blobs>{found}</Blobs></EnumerationResults>")
+        case "GET" | "HEAD", None:
+            answer = store.told(name)
+        case "POST", "batch":
+            answer = _removed_together(store, re.findall(rf"^DELETE /{BUCKET}/(\S+) ", body.decode(), re.MULTILINE))
+    return answer
+
+
+def _removed_together(store: CloudStore, paths: list[str]) -> web.Response:
+    """Remove some and answer for each by itself."""
+    body = ""
+    for number, path in enumerate(paths):
+        status = "202 Accepted" if store.removed(unquote(path)) else "404 Not Found"
+        head = f"Content-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
+        body += f"--part\r\n{head}HTTP/1.1 {status}\r\n\r\n\r\n"
+    return web.Response(
+        status=HTTPStatus.ACCEPTED,
+        body=f"{body}--part--\r\n".encode(),
+        headers={"Content-Type": "multipart/mixed; boundary=part"},
+    )
 
 
 _DIALECTS = {"gs": google, "az": azure}

@@ -92,6 +92,23 @@ async def test_answers_are_cached_in_the_store(
     assert [name for name in store.objects if name.startswith("default/.cache/")]
 
 
+async def test_what_is_old_is_removed_from_the_store(
+    worker: Worker, operator: StandIn, *, scheme: str, store: CloudStore, secret: Path
+) -> None:
+    """What jobs have written, and nothing else."""
+    results = {f"default/job-{n}/uid/1/results.jsonl": b"12345" for n in range(3)}
+    others = dict.fromkeys(("default/mine.txt", "default/.cache/key", "elsewhere/job/uid/1/results.jsonl"), b"6")
+    store.objects = results | others
+    wanted = {"task": "result_cleanup", "parameters": {"olderThanSeconds": 0}}
+    output = {"storeUrl": f"{scheme}://{BUCKET}"}
+    job = assignment(operator, "x", type="Maintenance", single=None, maintenance=wanted, output=output)
+    ended = await worker.run(job, CRAWL_STORE_CREDENTIALS=str(secret))
+    assert ended.code == 0, ended.log
+    told = store.objects.pop("default/test/0a0b/1/results.jsonl")
+    assert json.loads(told)["data"] == {"removed": 3, "bytes": 15}
+    assert store.objects == others
+
+
 async def test_a_bucket_that_is_not_there_is_a_permanent_failure(
     worker: Worker, site: Site, operator: StandIn, *, scheme: str, secret: Path
 ) -> None:
