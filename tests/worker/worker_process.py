@@ -46,6 +46,7 @@ class Worker:
         self.token = directory / "token"
         self.token.write_text("first-token\n")
         self.assignment = directory / "assignment.json"
+        self.arguments: tuple[str, ...] = ()
 
     def environment(self, **more: str) -> dict[str, str]:
         return {
@@ -65,6 +66,7 @@ class Worker:
             sys.executable,
             "-m",
             "crawl_worker",
+            *self.arguments,
             env=self.environment(**environment),
             stderr=asyncio.subprocess.PIPE,
             preexec_fn=preexec,

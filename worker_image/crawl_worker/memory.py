@@ -11,7 +11,7 @@ _LOG: Final = logging.getLogger(__name__)
 SHARE: Final = 0.85
 """Of the limit at which the crawl stops."""
 _PAUSE_SECONDS: Final = 0.5
-_CGROUP: Final = Path("/sys/fs/cgroup")
+CGROUP: Final = Path("/sys/fs/cgroup")
 _UNLIMITED: Final = 1 << 50
 
 
@@ -20,11 +20,13 @@ class MemoryGuard:
 
     Args:
         limit: bytes; 0 takes the container's own limit, and without one there is nothing to guard.
+        cgroup: where the kernel tells of the container, in version 2 or 1 of its interface.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, cgroup: Path = CGROUP) -> None:
         self._own = limit > 0
-        self.limit = limit or _container_limit()
+        self._cgroup = cgroup
+        self.limit = limit or _container_limit(cgroup)
         self.used = 0
         """At the last look, in bytes."""
 
@@ -33,20 +35,20 @@ class MemoryGuard:
         while not self.limit or self.used < SHARE * self.limit:
             await asyncio.sleep(_PAUSE_SECONDS)
             if self.limit:
-                self.used = _processes() if self._own else _working_set()
+                self.used = _processes() if self._own else _working_set(self._cgroup)
         _LOG.warning("memory is nearly used up", extra={"used": self.used, "limit": self.limit})
 
 
-def _container_limit() -> int:
-    limit = _number(_CGROUP / "memory.max") or _number(_CGROUP / "memory" / "memory.limit_in_bytes")
+def _container_limit(cgroup: Path) -> int:
+    limit = _number(cgroup / "memory.max") or _number(cgroup / "memory" / "memory.limit_in_bytes")
     return limit if limit < _UNLIMITED else 0
 
 
-def _working_set() -> int:
+def _working_set(cgroup: Path) -> int:
     """Return what the container uses, without the file pages that the kernel can take back: what it kills for."""
     for current, statistics, name in (
-        (_CGROUP / "memory.current", _CGROUP / "memory.stat", "inactive_file"),
-        (_CGROUP / "memory" / "memory.usage_in_bytes", _CGROUP / "memory" / "memory.stat", "total_inactive_file"),
+        (cgroup / "memory.current", cgroup / "memory.stat", "inactive_file"),
+        (cgroup / "memory" / "memory.usage_in_bytes", cgroup / "memory" / "memory.stat", "total_inactive_file"),
     ):
         if used := _number(current):
             values = dict(line.split(maxsplit=1) for line in _text(statistics).splitlines())
