@@ -13,7 +13,7 @@ from typing import Any
 from operator_stand_in import StandIn
 from worker_process import Ended, Worker
 
-CHECKPOINT_SECONDS = 0.5
+CHECKPOINT_SECONDS = 0.2
 _SETTLE_SECONDS = 0.1
 """What a dead worker has sent arrives within this."""
 _LONGEST_PAUSE = 0.5
@@ -55,8 +55,10 @@ class Executioner:
     moments: Iterator[Moment]
     lose_disk: bool
     kills: int = 0
+    saved: list[int] = field(default_factory=list)
+    """For each kill, requests of that life whose pages the journal held."""
     in_vain: list[int] = field(default_factory=list)
-    """For each kill, requests of that life whose pages no segment held."""
+    """Those whose pages it did not hold."""
     repeated: int = 0
     """Requests for pages that had been asked for."""
     _left: int = 0
@@ -88,7 +90,8 @@ class Executioner:
             before += asked
             if self.lose_disk:
                 held = visits_in(self.operator.segments.values())
-                self.in_vain.append(sum(count for url, count in asked.items() if url not in held))
+                self.saved.append(sum(count for url, count in asked.items() if url in held))
+                self.in_vain.append(asked.total() - self.saved[-1])
                 shutil.rmtree(self.worker.work)
                 self.worker.work.mkdir()
                 job = job | {"attempt": job["attempt"] + 1}

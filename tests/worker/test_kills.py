@@ -45,14 +45,15 @@ def visits(url: str, seen: Counter[str]) -> Counter[str]:
 
 def judge(killer: Executioner, pages: int, in_flight: int) -> None:
     """Hold what was fetched again against what may have been lost."""
-    print(f"{killer.kills} kills, {killer.repeated} of {pages} fetched again, in vain: {killer.in_vain}")  # noqa: T201 (a measurement)
+    costs = f"saved {killer.saved}, in vain {killer.in_vain}"
+    print(f"{killer.kills} kills, {killer.repeated} of {pages} fetched again, {costs}")  # noqa: T201 (a measurement)
     assert killer.kills == KILLS
     if not killer.lose_disk:
         assert killer.repeated <= KILLS * in_flight
         return
     assert killer.repeated <= sum(killer.in_vain)
     assert max(killer.in_vain) <= MAX_UNSAVED + in_flight
-    assert killer.repeated < pages, "the journal saved nothing"
+    assert sum(killer.saved) > pages // 10, "the journal is of no use"
 
 
 @pytest.mark.faults
@@ -80,7 +81,7 @@ async def test_a_site_crawl_survives_kills(
 async def batches(killer: Executioner, site: Site, job: dict[str, Any]) -> list[bytes]:
     """Run a batch again and again until its workers were killed often enough; return the results of each."""
     killer.operator.on_request = site.on_request = killer.on_request
-    results = []
+    results: list[bytes] = []
     while killer.kills < KILLS:
         site.seen.clear()
         ended = await killer.run(job | {"uid": f"job-{len(results)}"}, KILLS)
@@ -112,9 +113,9 @@ async def test_an_archive_survives_kills(worker: Worker, site: Site, operator: S
     """Answers so large that few of them fill a segment: none is lost between two, and none is there twice."""
     chance = random.Random(5)  # noqa: S311 (bytes that do not compress, no secrets)
     RAW.update((f"large-{n}", ("application/octet-stream", chance.randbytes(1 << 20))) for n in range(50))
-    operator.delay = site.delay = 0.05
+    operator.delay = site.delay = 0.2
     urls = [f"{site.url}/raw/large-{n}" for n in range(50)]
-    lives = moments(20, seed=13)
+    lives = moments(40, seed=13)
     killer = Executioner(worker, operator, lambda: visits(site.url, Counter(site.seen)), lives, lose_disk=True)
     job = assignment(operator, *urls, fetch={"concurrency": 4}, output={"format": "WARC"})
     results = await batches(killer, site, job)
