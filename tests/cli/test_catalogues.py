@@ -79,10 +79,7 @@ def test_an_images_own_catalogue_is_read(tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     file = tmp_path / "catalogue.json"
     file.write_text(told)
-    assert cli("--catalogue", str(file)).stdout.split() == [
-        "scrapy",
-        *"Run one spider of the image's Scrapy project.".split(),
-    ]
+    assert cli("--catalogue", str(file)).stdout == "scrapy    Run one spider of the image's Scrapy project.\n"
     schema = json.loads(cli("scrapy", "-o", "json", "--catalogue", str(file)).stdout)
     assert schema["properties"]["spider"]["maxLength"] == 200
     assert schema["required"] == ["spider"]
