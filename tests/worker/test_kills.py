@@ -112,10 +112,10 @@ async def test_a_batch_survives_kills(worker: Worker, site: Site, operator: Stan
 async def test_an_archive_survives_kills(worker: Worker, site: Site, operator: StandIn) -> None:
     """Answers so large that few of them fill a segment: none is lost between two, and none is there twice."""
     chance = random.Random(5)  # noqa: S311 (bytes that do not compress, no secrets)
-    RAW.update((f"large-{n}", ("application/octet-stream", chance.randbytes(1 << 20))) for n in range(50))
+    RAW.update((f"large-{n}", ("application/octet-stream", chance.randbytes(1 << 20))) for n in range(30))
     operator.delay = site.delay = 0.2
-    urls = [f"{site.url}/raw/large-{n}" for n in range(50)]
-    lives = moments(40, seed=13)
+    urls = [f"{site.url}/raw/large-{n}" for n in range(30)]
+    lives = moments(30, seed=13)
     killer = Executioner(worker, operator, lambda: visits(site.url, Counter(site.seen)), lives, lose_disk=True)
     job = assignment(operator, *urls, fetch={"concurrency": 4}, output={"format": "WARC"})
     results = await batches(killer, site, job)
