@@ -235,6 +235,22 @@ async def test_what_scrapy_counts_is_told_as_progress(
     assert 0 < on_the_way[0].bytes < on_the_way[-1].bytes < outcome.bytes
 
 
+@pytest.mark.long
+async def test_the_byte_limit_ends_a_spider(
+    worker: Worker, site: Site, operator: StandIn, project: dict[str, Any]
+) -> None:
+    """It is looked at as items come; what was received by then is kept."""
+    site.delay = 0.2
+    urls = [f"{site.url}/page/{n}" for n in range(24)]
+    wanted = job(operator, "scrapy", spider="chain", arguments={"start": " ".join(urls)}, settings={"DEPTH_LIMIT": 1})
+    limits = {"maxTotalBytes": 4 * len(PAGE), "concurrency": 2}
+    ended = await worker.run(wanted | {"fetch": limits}, **project)
+    assert ended.code == 0, ended.log
+    assert 0 < ended.outcome.succeeded == len(operator.lines) < 24
+    assert len(site.seen) < 24
+    assert ended.outcome.bytes >= limits["maxTotalBytes"]
+
+
 async def test_the_guard_holds_for_scrapy_projects_too(worker: Worker, operator: StandIn) -> None:
     with DemoSite() as site:
         wanted = job(operator, "scrapy", spider="catalogue", arguments={"start": site.url("/catalogue/")})
