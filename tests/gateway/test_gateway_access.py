@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from client_cluster import account
 from gateway_client import READING, Gateway, GatewayProcess, Tenant, single, tenant
@@ -173,10 +176,19 @@ def test_every_answer_has_the_id_of_its_request_and_the_log_has_no_secret(
 ) -> None:
     answer = call.http.get("/v1/jobs", params={"search": "hunter2"}, headers={"X-Request-ID": "order-17"})
     assert answer.headers["x-request-id"] == "order-17"
+    socket = process.url.replace("http", "ws") + "/v1/events/ws"
+    with connect(f"{socket}?name=swordfish", additional_headers=owner.headers) as following:
+        following.recv(5)
+    with pytest.raises(InvalidStatus):
+        connect(f"{socket}?kind=abracadabra", additional_headers=owner.headers)
     for insane in ("a b", "x" * 200, "<script>"):
         assert call.http.get("/v1/jobs", headers={"X-Request-ID": insane}).headers["x-request-id"] != insane
+    for status in (101, 400):
+        line = f"WEBSOCKET /v1/events/ws {status}"
+        wait_until(lambda line=line: line in process.log, "the socket is logged", 5)  # type: ignore[misc]
     log = process.log
     assert "order-17" in log
+    assert {"swordfish", "abracadabra"} & set(re.findall(r"\w+", log)) == set()
     assert owner.token not in log
     assert owner.token.rpartition(".")[2] not in log
     assert "hunter2" not in log
