@@ -165,10 +165,45 @@ def test_probes_and_the_reference_need_no_token_and_tell_nothing_of_jobs(
         assert owner.name not in answer.text
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "http://" not in answer.headers.get("content-security-policy", "")
+    assert "validatorUrl: null" in httpx2.get(f"{process.url}/docs/start.js").text  # it is on another server
     page = httpx2.get(f"{process.url}/docs").text
     assert "//" not in page.replace("<!doctype", "")
     assert httpx2.get(f"{process.url}/docs/..%2fcore.py").status_code == 404
     assert httpx2.get(f"{process.url}/nowhere").json()["error"]["code"] == "NotFound"
+
+
+PROTECTION = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def test_every_answer_tells_browsers_what_they_must_not_do(
+    process: GatewayProcess, call: Gateway, owner: Tenant
+) -> None:
+    answers = {
+        200: call.http.get("/v1/jobs"),
+        401: httpx2.get(f"{process.url}/v1/jobs"),
+        404: call.http.get("/v1/jobs/nobody"),
+        413: call.http.post("/v1/jobs", content=b" " * (5 << 20)),
+    }
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert answer.headers.items() >= PROTECTION.items(), status
+    with pytest.raises(InvalidStatus) as refused:
+        connect(process.url.replace("http", "ws") + "/v1/events/ws")
+    assert refused.value.response.status_code == 401
+    for name, value in PROTECTION.items():
+        assert refused.value.response.headers[name] == value
+    page = httpx2.get(f"{process.url}/docs")
+    own = {"content-security-policy"}
+    assert page.headers.items() >= {key: value for key, value in PROTECTION.items() if key not in own}.items()
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
 
 
 def test_every_answer_has_the_id_of_its_request_and_the_log_has_no_secret(
