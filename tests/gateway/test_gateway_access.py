@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from client_cluster import account
 from gateway_client import READING, Gateway, GatewayProcess, Tenant, single, tenant
@@ -162,10 +165,45 @@ def test_probes_and_the_reference_need_no_token_and_tell_nothing_of_jobs(
         assert owner.name not in answer.text
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "http://" not in answer.headers.get("content-security-policy", "")
+    assert "validatorUrl: null" in httpx2.get(f"{process.url}/docs/start.js").text  # it is on another server
     page = httpx2.get(f"{process.url}/docs").text
     assert "//" not in page.replace("<!doctype", "")
     assert httpx2.get(f"{process.url}/docs/..%2fcore.py").status_code == 404
     assert httpx2.get(f"{process.url}/nowhere").json()["error"]["code"] == "NotFound"
+
+
+PROTECTION = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def test_every_answer_tells_browsers_what_they_must_not_do(
+    process: GatewayProcess, call: Gateway, owner: Tenant
+) -> None:
+    answers = {
+        200: call.http.get("/v1/jobs"),
+        401: httpx2.get(f"{process.url}/v1/jobs"),
+        404: call.http.get("/v1/jobs/nobody"),
+        413: call.http.post("/v1/jobs", content=b" " * (5 << 20)),
+    }
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert answer.headers.items() >= PROTECTION.items(), status
+    with pytest.raises(InvalidStatus) as refused:
+        connect(process.url.replace("http", "ws") + "/v1/events/ws")
+    assert refused.value.response.status_code == 401
+    for name, value in PROTECTION.items():
+        assert refused.value.response.headers[name] == value
+    page = httpx2.get(f"{process.url}/docs")
+    own = {"content-security-policy"}
+    assert page.headers.items() >= {key: value for key, value in PROTECTION.items() if key not in own}.items()
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
 
 
 def test_every_answer_has_the_id_of_its_request_and_the_log_has_no_secret(
@@ -173,10 +211,19 @@ def test_every_answer_has_the_id_of_its_request_and_the_log_has_no_secret(
 ) -> None:
     answer = call.http.get("/v1/jobs", params={"search": "hunter2"}, headers={"X-Request-ID": "order-17"})
     assert answer.headers["x-request-id"] == "order-17"
+    socket = process.url.replace("http", "ws") + "/v1/events/ws"
+    with connect(f"{socket}?name=swordfish", additional_headers=owner.headers) as following:
+        following.recv(5)
+    with pytest.raises(InvalidStatus):
+        connect(f"{socket}?kind=abracadabra", additional_headers=owner.headers)
     for insane in ("a b", "x" * 200, "<script>"):
         assert call.http.get("/v1/jobs", headers={"X-Request-ID": insane}).headers["x-request-id"] != insane
+    for status in (101, 400):
+        line = f"WEBSOCKET /v1/events/ws {status}"
+        wait_until(lambda line=line: line in process.log, "the socket is logged", 5)  # type: ignore[misc]
     log = process.log
     assert "order-17" in log
+    assert {"swordfish", "abracadabra"} & set(re.findall(r"\w+", log)) == set()
     assert owner.token not in log
     assert owner.token.rpartition(".")[2] not in log
     assert "hunter2" not in log

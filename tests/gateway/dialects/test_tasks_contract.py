@@ -272,12 +272,22 @@ def test_workers_are_listed_the_newest_heartbeat_first(call: Gateway, done: dict
     beats = [datetime.fromisoformat(worker["last_heartbeat"]) for worker in workers]
     assert beats == sorted(beats, reverse=True)
     assert all(timedelta(seconds=-5) < datetime.now(UTC) - beat < timedelta(minutes=5) for beat in beats)
-    by_name = {worker["worker_id"]: worker for worker in workers}
-    for name, processed, failed in (("completed", 1, 0), ("failed", 1, 1)):
-        if (worker := by_name.get(done[name]["claimed_by"])) is not None:
-            assert (worker["tasks_processed"], worker["tasks_failed"]) == (processed, failed)
-            assert worker["current_task_id"] is None
-    assert {done["completed"]["claimed_by"], done["failed"]["claimed_by"]} & set(by_name)
+    assert {done["completed"]["claimed_by"], done["failed"]["claimed_by"]} <= {each["worker_id"] for each in workers}
+
+
+def test_a_busy_worker_stands_beside_idle_ones(call: Gateway, done: dict[str, dict[str, Any]], site: DemoSite) -> None:
+    busy = create(call, "single_crawl", {"url": site.url("/slow")}, 10)
+    wait_until(lambda: call.get(f"/tasks/{busy['id']}")["status"] == "claimed", "it is claimed", 30)
+    claimed = call.get(f"/tasks/{busy['id']}")["claimed_by"]
+    time.sleep(COUNTS_HOLD)
+    told = {
+        worker["worker_id"]: (worker["tasks_processed"], worker["tasks_failed"], worker["current_task_id"])
+        for worker in call.get("/workers")
+    }
+    assert told[claimed] == (0, 0, busy["id"])
+    assert told[done["completed"]["claimed_by"]] == (1, 0, None)
+    assert told[done["failed"]["claimed_by"]] == (1, 1, None)
+    call.call("DELETE", f"/tasks/{busy['id']}", 204)
 
 
 def test_schemas_tell_what_tasks_are_told(call: Gateway) -> None:

@@ -499,7 +499,7 @@ def test_a_store_that_fails_is_500(call: Gateway, proxy: ApiProxy) -> None:
 
 
 def test_a_failed_call_is_logged(call: Gateway, process: GatewayProcess) -> None:
-    call.get(f"{SERVER}/jobs/{NOBODY}", 404, token="secret")
+    call.get(f"{SERVER}/jobs/{NOBODY}", 404, token="open-sesame")
     wait_until(lambda: f"GET {SERVER}/jobs/{NOBODY} 404" in process.log, "it is logged", 5)
     assert any("WARNING" in line and "NotFound" in line and NOBODY in line for line in process.log.splitlines())
     assert "open-sesame" not in process.log
