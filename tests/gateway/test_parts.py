@@ -87,7 +87,7 @@ def test_streams_of_one_caller_are_bounded() -> None:
         (client.NotFoundError("gone", 404, reason="NotFound"), 404, "NotFound"),
         (client.ResultUnavailableError("early", 404, reason="NotFinished"), 404, "NotFinished"),
         (client.ConflictError("there", 409, reason="AlreadyExists"), 409, "AlreadyExists"),
-        (client.QueueFullError("quota", 403), 429, "QueueFull"),
+        (client.QueueFullError("quota", 403, reason="Forbidden"), 429, "QueueFull"),
         (client.RateLimitError("slow", 429, retry_after=3), 429, "TooManyRequests"),
         (client.ForbiddenError("account x may not", 403), 502, "GatewayForbidden"),
         (client.AuthenticationError("who", 401), 502, "GatewayForbidden"),
