@@ -17,7 +17,7 @@ from crawl_gateway.recent import Recent
 from crawl_gateway.shelf import Shelf
 
 LATEST: Final = 1000
-"""Finished jobs that percentiles are of."""
+"""Finished jobs that average and percentiles are of."""
 _WINDOWS: Final = {"minute": 60, "hour": 3600, "day": 86400}
 _SHARES: Final = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 HOLDS_SECONDS: Final = 1.0
