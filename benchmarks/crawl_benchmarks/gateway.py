@@ -25,6 +25,7 @@ from local_cluster.gateway_process import GatewayProcess
 from local_cluster.operator_process import prepare
 
 _SPACE: Final = "default"
+_JOBS: Final = f"/apis/{API_VERSION}/namespaces/{_SPACE}/{PLURAL}"
 _SPEC: Final = {"type": "Single", "single": {"url": "https://example.org/"}, "suspend": True}
 _HOLDING: Final = 32
 """Requests in flight where as many are made as go."""
@@ -58,8 +59,7 @@ class Report:
     held: dict[str, float] = field(default_factory=dict)
     """Submits per second, as many as go."""
     lists: dict[str, Times] = field(default_factory=dict)
-    streams: int = 0
-    delivered: Times | None = None
+    delivered: dict[str, Times] = field(default_factory=dict)
     """From when a change is sent to the API server until a stream has it."""
     memory_mb: float = 0
 
@@ -69,9 +69,9 @@ class Report:
         rows = [[title, _ms(Times(tuple(self.submits[key]))), f"{self.held[key]:.0f}"] for key, title in titles.items()]
         parts = [machine(), table(["submit", "p50 / p99 ms", "highest rate, 1/s"], rows)]
         parts.append(table(["list", "p50 / p99 ms"], [[name, _ms(times)] for name, times in self.lists.items()]))
-        if self.delivered is not None:
-            title = f"change → event, {self.streams} streams, p50 / p99 ms"
-            parts.append(table([title, "gateway's memory, MB"], [[_ms(self.delivered), f"{self.memory_mb:.0f}"]]))
+        rows = [[titles[side], _ms(times)] for side, times in self.delivered.items()]
+        parts.append(table(["change → event on each stream", "p50 / p99 ms"], rows))
+        parts.append(f"The gateway's memory with all streams: {self.memory_mb:.0f} MB")
         return "\n\n".join(parts)
 
     def line(self) -> str:
@@ -79,8 +79,8 @@ class Report:
         found = {f"{key}_submit_p99_ms": Times(tuple(each)).p99 for key, each in self.submits.items()}
         found |= {f"{key}_submits_per_s": each for key, each in self.held.items()}
         found |= {f"list_p99_ms {name}": times.p99 for name, times in self.lists.items()}
-        if self.delivered is not None:
-            found |= {"event_p99_ms": self.delivered.p99, "memory_mb": self.memory_mb}
+        found |= {f"{side}_event_p99_ms": times.p99 for side, times in self.delivered.items()}
+        found["memory_mb"] = self.memory_mb
         return json.dumps({name: round(value, 3) for name, value in found.items()})
 
 
@@ -91,6 +91,7 @@ class _Sides:
         heads = {"Authorization": f"Bearer {token}"}
         limits = httpx2.Limits(max_connections=_HOLDING, max_keepalive_connections=_HOLDING)
         self.gateway = httpx2.AsyncClient(base_url=gateway.url, headers=heads, limits=limits, timeout=30)
+        self.tls = tls
         self.straight = httpx2.AsyncClient(
             base_url=cluster.server, headers=heads, limits=limits, timeout=30, verify=tls
         )
@@ -100,11 +101,7 @@ class _Sides:
         """Submit one job; return how many milliseconds it took."""
         self._number += 1
         name = f"bench-{side}-{self._number}"
-        client, path = (
-            (self.gateway, "/v1/jobs")
-            if side == "gateway"
-            else (self.straight, f"/apis/{API_VERSION}/namespaces/{_SPACE}/{PLURAL}")
-        )
+        client, path = (self.gateway, "/v1/jobs") if side == "gateway" else (self.straight, _JOBS)
         body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": _SPEC}
         began = time.monotonic()
         answer = await client.post(path, json=body)
@@ -137,7 +134,10 @@ async def measure(sizes: Sizes) -> Report:
                 await _lists(report, sides, client, sizes)
                 times = [await _first_row(cluster) for _ in range(max(2, sizes.lists // 10))]
                 report.lists["kubectl crawl list, from its start to its first row"] = Times(tuple(times))
-                await _streams(report, sides, gateway, client, sizes)
+                for side in ("gateway", "straight"):
+                    report.delivered[side] = await _streams(sides, side, client, sizes)
+                    if side == "gateway":
+                        report.memory_mb = psutil.Process(gateway.pid).memory_info().rss / 1e6
     return report
 
 
@@ -210,43 +210,55 @@ async def _first_row(cluster: LocalCluster) -> float:
     return took
 
 
-async def _streams(report: Report, sides: _Sides, gateway: GatewayProcess, client: CrawlClient, sizes: Sizes) -> None:
+async def _streams(sides: _Sides, side: str, client: CrawlClient, sizes: Sizes) -> Times:
+    """Return how many milliseconds it took from making a job until each of many streams told of it."""
     waits: list[float] = []
     sent: dict[str, float] = {}
-    heads = dict(sides.gateway.headers)
+    own: httpx2.AsyncClient = getattr(sides, side)
     limits = httpx2.Limits(max_connections=sizes.streams, max_keepalive_connections=0)
+    verify = sides.tls if side == "straight" else True
     ready = asyncio.Semaphore(0)
-    async with httpx2.AsyncClient(base_url=gateway.url, headers=heads, limits=limits, timeout=60) as http:
+    async with httpx2.AsyncClient(
+        base_url=own.base_url, headers=own.headers, limits=limits, timeout=60, verify=verify
+    ) as http:
 
         async def follow() -> None:
             left = sizes.changes
-            async with http.stream("GET", "/v1/events") as answer:
-                async for name in _events(answer, ready):
-                    if name in sent:
-                        waits.append((time.monotonic() - sent[name]) * 1000)
-                        left -= 1
-                    if not left:
-                        return
+            events = _events(http, ready) if side == "gateway" else _watched(http, ready, version)
+            async for name in events:
+                if name in sent:
+                    waits.append((time.monotonic() - sent[name]) * 1000)
+                    left -= 1
+                if not left:
+                    return
 
+        version = (await sides.straight.get(_JOBS, params={"limit": 1})).json()["metadata"]["resourceVersion"]
         following = [asyncio.create_task(follow()) for _ in range(sizes.streams)]
         for _ in following:
             await ready.acquire()
         for number in range(sizes.changes):
-            name = f"change-{number}"
+            name = f"change-{side}-{number}"
             sent[name] = time.monotonic()
             await client.jobs.submit(single("https://example.org/", name=name, suspend=True))
             await asyncio.sleep(1)
         await asyncio.wait_for(asyncio.gather(*following), 60)
-        report.memory_mb = psutil.Process(gateway.pid).memory_info().rss / 1e6
-    report.streams, report.delivered = sizes.streams, Times(tuple(waits))
+    return Times(tuple(waits))
 
 
-async def _events(answer: httpx2.Response, ready: asyncio.Semaphore) -> AsyncIterator[str]:
-    async for line in answer.aiter_lines():
-        if line == "event: READY":
-            ready.release()
-        elif line.startswith("data: {") and '"metadata"' in line:
-            yield json.loads(line.removeprefix("data: "))["metadata"]["name"]
+async def _events(http: httpx2.AsyncClient, ready: asyncio.Semaphore) -> AsyncIterator[str]:
+    async with http.stream("GET", "/v1/events") as answer:
+        async for line in answer.aiter_lines():
+            if line == "event: READY":
+                ready.release()
+            elif line.startswith("data: {") and '"metadata"' in line:
+                yield json.loads(line.removeprefix("data: "))["metadata"]["name"]
+
+
+async def _watched(http: httpx2.AsyncClient, ready: asyncio.Semaphore, version: str) -> AsyncIterator[str]:
+    async with http.stream("GET", _JOBS, params={"watch": "true", "resourceVersion": version}) as answer:
+        ready.release()
+        async for line in answer.aiter_lines():
+            yield json.loads(line)["object"]["metadata"]["name"]
 
 
 def _ms(times: Times) -> str:

@@ -78,8 +78,10 @@ class Worker(Group):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     service_account: str = "default"
     """Needs no rights: workers never talk to the Kubernetes API."""
-    user_agent: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x20-\x7e]+$")] = "crawl-operator/0.1"
-    """User-Agent of jobs that name none; put a contact here."""
+    user_agent: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[\x20-\x7e]+$")] = "crawl-operator/0.1"
+    """User-Agent of jobs that name none; `contact` is added."""
+    contact: Annotated[str, Field(max_length=120, pattern=r"^[\x21-\x7e]*$")] = ""
+    """URL or e-mail address of who answers for the crawls: sites look for it before they shut a crawler out."""
     allowed_networks: tuple[Network, ...] = ()
     """CIDRs of internal addresses that crawls may reach; by default none, not even loopback."""
     resources: Mapping[str, Any] = {
@@ -88,6 +90,11 @@ class Worker(Group):
     }
     work_dir_size: str = "1Gi"
     """Scratch space of a worker, where results wait for their upload."""
+
+    @property
+    def introduction(self) -> str:
+        """How crawls introduce themselves to sites."""
+        return f"{self.user_agent} (+{self.contact})" if self.contact else self.user_agent
 
 
 class Results(Group):

@@ -130,7 +130,7 @@ def _assignment(job: Job, spec: CrawlJobSpec, attempt: int, settings: Settings) 
         extract=spec.extract,
         timeout_seconds=spec.timeout_seconds,
         max_concurrency=settings.limits.concurrency,
-        user_agent=settings.worker.user_agent,
+        user_agent=settings.worker.introduction,
         allowed_networks=settings.worker.allowed_networks,
         output=_output(spec, settings),
         inline_limit_bytes=min(settings.results.inline_limit_bytes, _inline_limit(spec)),

