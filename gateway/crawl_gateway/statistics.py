@@ -17,7 +17,7 @@ from crawl_gateway.recent import Recent
 from crawl_gateway.shelf import Shelf
 
 LATEST: Final = 1000
-"""Finished jobs that percentiles are of."""
+"""Finished jobs that average and percentiles are of."""
 _WINDOWS: Final = {"minute": 60, "hour": 3600, "day": 86400}
 _SHARES: Final = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 HOLDS_SECONDS: Final = 1.0
@@ -29,7 +29,7 @@ class WorkerUse:
 
     worker_id: str
     last_seen: datetime
-    """When a job of its last changed; when it was made, where its status does not tell."""
+    """When a job of its last changed, as far as that is said; else when it was accepted."""
     processed: int
     """Jobs that it ended."""
     failed: int
@@ -133,9 +133,7 @@ class _Work:
             self.current = entry.object
 
     def use(self, worker: str) -> WorkerUse:
-        said = (self.last.object.raw.get("status") or {}).get("updatedAt")
-        seen = datetime.fromisoformat(said) if said else self.last.created
-        return WorkerUse(worker, seen, self.processed, self.failed, self.current)
+        return WorkerUse(worker, self.last.object.updated, self.processed, self.failed, self.current)
 
 
 def _outcome(phase: Phase) -> str:

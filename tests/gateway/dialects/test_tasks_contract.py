@@ -18,7 +18,7 @@ from crawl_client import (
 )
 from demo.serving import LoopbackServer
 from demo.site import DemoSite
-from gateway_client import Gateway, GatewayProcess, Tenant, gateway, tenant
+from gateway_client import Gateway, GatewayProcess, Tenant, gateway, single, tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import wait_until
 
@@ -179,6 +179,18 @@ def test_tasks_are_listed_by_status_the_newest_first(call: Gateway, done: dict[s
         assert done["completed"] in ask(call, "/tasks", status=word)
     assert done["failed"] in ask(call, "/tasks", status="FAILED")
     assert len(call.get("/tasks", limit=2)) == 2
+
+
+def test_a_list_without_a_limit_has_a_hundred_tasks(process: GatewayProcess, cluster: LocalCluster) -> None:
+    with tenant(cluster, "hundred") as made, Gateway(process, made) as client:
+        items = [single(f"task-{number}") for number in range(101)]
+        assert len(client.call("POST", "/v1/jobs/bulk", 200, {"items": items})["done"]) == 101
+        newest = client.get("/tasks")
+        assert len({task["id"] for task in newest}) == 100
+        everything = client.get("/tasks", limit=101)
+        assert (everything[:100], len(everything)) == (newest, 101)
+        for limit in (25, 50):
+            assert client.get("/tasks", limit=limit) == newest[:limit]
 
 
 @pytest.mark.parametrize(
