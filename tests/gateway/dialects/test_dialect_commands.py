@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from test_dialect_documents import PATHS
+from dialect_cases import PATHS
 
 from demo.site import DemoSite
 from gateway_client import GatewayProcess, Tenant
