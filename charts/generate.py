@@ -53,7 +53,7 @@ def chart_files() -> Files:
             files[CHART / "files" / "rbac" / f"{name}.yaml"] = header + yaml.safe_dump(rules, sort_keys=False)
     schema = yaml.safe_load((ROOT / "charts" / "values.schema.yaml").read_text())
     schema["definitions"] |= _settings_schema()
-    schema["definitions"]["gatewaySettings"] = _gateway_settings_schema()
+    schema["definitions"] |= _gateway_settings_schema()
     files[CHART / "values.schema.json"] = json.dumps(schema, indent=2) + "\n"
     return files
 
@@ -95,17 +95,21 @@ def _gateway_rules() -> dict[str, list[Any]]:
 
 
 def _gateway_settings_schema() -> dict[str, Any]:
-    """Return the JSON schema of the gateway's settings, less what the chart sets itself."""
-    schema = GatewaySettings.model_json_schema()
+    """Return JSON schemas: `gatewaySettings`, less what the chart sets itself, and those that it refers to."""
+    schema = GatewaySettings.model_json_schema(ref_template="#/definitions/{model}")
     members = {name: each for name, each in schema["properties"].items() if name not in SET_BY_CHART_FOR_GATEWAY}
     for each in members.values():
         each.pop("title", None)
-    return {
+    own = {
         "type": "object",
         "description": schema["description"],
         "additionalProperties": False,
         "properties": {to_camel(name): each for name, each in members.items()},
     }
+    parts = schema.get("$defs", {})
+    for each in parts.values():
+        each.pop("required", None)  # the chart fills in the rest, or the gateway says what is missing
+    return {**parts, "gatewaySettings": own}
 
 
 def _settings_schema() -> dict[str, Any]:

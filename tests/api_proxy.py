@@ -6,6 +6,7 @@ The client talks plain HTTP to it and authenticates with its own token, which is
 import asyncio
 import base64
 import contextlib
+import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class ApiProxy:
         """Whether what watches deliver is held back, for ever, without a word."""
         self.refused = ""
         """The end of the paths on which nothing is written: what is tried is answered 503."""
+        self.withheld = ""
+        """What is done and never answered, while this stands: a pattern of `METHOD path`."""
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="api-proxy", daemon=True)
@@ -111,6 +114,8 @@ class ApiProxy:
             request.method, url, headers=headers, data=await request.read() or None
         ) as answer:
             self.calls.append(Call(request.method, request.path, answer.status, at))
+            while self.withheld and re.search(self.withheld, f"{request.method} {request.path}"):  # noqa: ASYNC110 - set from another thread
+                await asyncio.sleep(0.05)
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _DROPPED}
             response = web.StreamResponse(status=answer.status, headers=kept)
             watch = "watch=true" in request.query_string

@@ -31,20 +31,39 @@ def explain(
 
 
 def schema(
-    kind: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="single, batch, site, pdf or custom.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="[TYPE]", help="single, batch, site, pdf or custom; with --catalogue a processor."),
+    ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="table, json or yaml.")] = "table",
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Processors of an image: what `python -m crawl_worker --catalogue` prints in it, or the results of a "
+            "list_processors job; - reads standard input.",
+        ),
+    ] = None,
 ) -> None:
-    """Show what a job type is told: its parameters, their types, bounds and defaults."""
-    from crawl_cli import schemas
+    """Show what a job type or a processor is told: its parameters, their types, bounds and defaults."""
+    from crawl_cli import catalogues, schemas
 
     def work() -> None:
+        entries = catalogues.read(catalogue) if catalogue is not None else {}
         if kind is None:
-            for name, meaning in schemas.types():
+            told = [(name, each.get("description", "")) for name, each in entries.items()]
+            for name, meaning in schemas.types() if catalogue is None else told:
                 say(f"{name:<8}  {meaning}")
             return
-        found = schemas.of_type(kind)
+        if catalogue is None:
+            found = schemas.of_type(kind)
+            text = schemas.explained(f"spec.{kind.lower()}")
+        else:
+            entry = catalogues.of_name(entries, kind)
+            found = entry["parameters"]
+            text = schemas.described(kind, {"description": entry.get("description", ""), **found})
         if output == "table":
-            say(schemas.explained(f"spec.{kind.lower()}"))
+            say(text)
         elif output in {"json", "yaml"}:
             say(as_json(found) if output == "json" else as_yaml(found).rstrip())
         else:

@@ -65,7 +65,11 @@ def complete(incomplete: str) -> list[str]:
 
 def explained(path: str, *, recursive: bool = False) -> str:
     """Return a description of a field and of those in it."""
-    walked, node = find(path)
+    return described(*find(path), recursive=recursive)
+
+
+def described(walked: str, node: Schema, *, recursive: bool = False) -> str:
+    """Return a description of what a schema means, and of the fields in it."""
     lines = [f"{walked} <{_type(node)}>"]
     if text := node.get("description"):
         lines += ["", *textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")]
@@ -161,7 +165,7 @@ def _members(node: Schema) -> Schema:
 
 def _type(node: Schema) -> str:
     if node.get("type") == "array":
-        return f"[]{_type(node['items'])}"
+        return f"[]{_type(node.get('items', {}))}"
     if isinstance(node.get("additionalProperties"), dict):
         return f"map[string]{_type(node['additionalProperties'])}"
     return str(node.get("type", "any"))

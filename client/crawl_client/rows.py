@@ -1,4 +1,4 @@
-"""Jobs as flat rows, for tables and spreadsheets."""
+"""Jobs and records as flat rows, for tables and spreadsheets."""
 
 from typing import Any, Final
 
@@ -24,6 +24,34 @@ COLUMNS: Final = (
     "lastError",
     "resultURL",
 )
+
+RECORD_COLUMNS: Final = (
+    "url",
+    "finalUrl",
+    "status",
+    "contentType",
+    "kind",
+    "fetchedAt",
+    "elapsedMs",
+    "bytes",
+    "fromCache",
+    "title",
+    "text",
+    "markdown",
+    "links",
+    "metadata",
+    "images",
+    "tables",
+    "jsonLd",
+    "fields",
+    "pdf",
+    "data",
+    "digest",
+    "duplicateOf",
+    "truncated",
+    "error",
+)
+"""All members that a record may have: of one job some have these, others those."""
 
 
 def row(job: Job) -> dict[str, Any]:

@@ -71,6 +71,13 @@ class TaskClient:
         """End the connections."""
         self._http.close()
 
+    def login(self, email: str, password: str) -> APIResponse:
+        """Exchange a password for a token, which later calls carry; the gateway must be set up for it."""
+        answer = self._call("POST", "/v1/login", json={"email": email, "password": password})
+        if answer.success:
+            self._http.headers["Authorization"] = f"Bearer {answer.data['access_token']}"
+        return answer
+
     def create_task(self, task_type: str, parameters: Mapping[str, Any], priority: int = 5) -> APIResponse:
         """Create a task; the error of a wrong one joins all that is wrong with it."""
         body = {"task_type": task_type, "parameters": dict(parameters), "priority": priority}

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import socket
 import sys
 from pathlib import Path
 from types import FrameType
@@ -25,6 +26,17 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._core = core
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say where."""
+        await super().startup(sockets)
+        if self.started:
+            _log.info("listening on %s, port %d", self.config.host, self.config.port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests under way end."""
+        _log.info("stopping")
+        await super().shutdown(sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; a second signal is not waited with."""
         self.force_exit = self.should_exit
@@ -46,8 +58,8 @@ def main() -> int:
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    for talkative in ("httpcore2", "httpx2"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    for talkative in ("httpcore2", "httpx2", "uvicorn.error"):  # the last writes queries and headers of WebSockets
+        logging.getLogger(talkative).setLevel(max(logging.WARNING, logging.getLogger().level))
     config = uvicorn.Config(
         create(core),
         host=settings.host,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
@@ -115,6 +116,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document, made once."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _put_back(document, app)
         models: list[type[BaseModel]] = [model for face in app.state.faces for model in face.models]
         _, schemas = models_json_schema(
             [(model, "validation") for model in dict.fromkeys(models)], ref_template="#/components/schemas/{model}"
@@ -124,3 +126,16 @@ def _document(app: FastAPI) -> dict[str, Any]:
             known.setdefault(name, schema)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _put_back(document: dict[str, Any], app: FastAPI) -> None:
+    """Put examples of answers back as they were: the framework leaves out all that is null, also there."""
+    for each in iter_route_contexts(app.routes):
+        route = each.original_route
+        if not isinstance(route, APIRoute) or each.path_format not in document["paths"]:
+            continue
+        for status, said in route.responses.items():
+            example = said.get("content", {}).get("application/json", {}).get("example")
+            for method in (route.methods or ()) if example is not None else ():
+                answers = document["paths"][each.path_format][method.lower()]["responses"]
+                answers[str(status)]["content"]["application/json"]["example"] = example

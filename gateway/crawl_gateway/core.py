@@ -18,6 +18,7 @@ from crawl_gateway.entries import job_entry, schedule_entry
 from crawl_gateway.identity import Caller, Identity
 from crawl_gateway.jobs import JobDesk
 from crawl_gateway.limits import Limiter
+from crawl_gateway.login import Exchange
 from crawl_gateway.metrics import Metrics
 from crawl_gateway.mirrors import Mirrors, run_all
 from crawl_gateway.places import Places
@@ -52,6 +53,7 @@ class Core:
         self.identity = Identity(self.transport, settings.audiences, settings.token_seconds, settings.anonymous)
         self.rights = Rights(self.transport, settings.rights_seconds)
         self.limiter = Limiter(settings.requests_per_second, settings.burst)
+        self.login = Exchange(settings.login) if settings.login else None
         kept = (settings.namespaces, settings.remembered_changes)
         self.jobs = Mirrors(self.transport, self.client_jobs.objects, PLURAL, job_entry, *kept)
         self.schedules = Mirrors(self.transport, self.client_schedules.objects, SCHEDULE_PLURAL, schedule_entry, *kept)
@@ -82,6 +84,8 @@ class Core:
                     task.cancel()
                 await asyncio.gather(*keeping, return_exceptions=True)
                 await self.results.aclose()
+                if self.login is not None:
+                    await self.login.aclose()
 
     async def _notify(self) -> None:
         pause = timedelta(seconds=self.settings.webhook_pause_seconds)

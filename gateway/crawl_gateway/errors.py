@@ -85,9 +85,11 @@ def problem_of(error: Exception) -> Problem:
         return Problem(500, "InternalError", "something went wrong here; the log knows more by the request id")
     if found.message:
         return found
+    # A quota that is used up is Forbidden to the API server, like what may never be done.
+    reason = "" if isinstance(error, client.QueueFullError) else getattr(error, "reason", "")
     return replace(
         found,
-        code=getattr(error, "reason", "") or found.code,
+        code=reason or found.code,
         message=str(error),
         details=getattr(error, "problems", ()),
         retry_after=getattr(error, "retry_after", 0) or found.retry_after,

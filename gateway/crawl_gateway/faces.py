@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -44,7 +45,7 @@ def answer(scope: Scope, problem: Problem) -> Response:
     status, body = _renderer(faces, scope["path"])(problem)
     headers = dict(problem.headers)
     if problem.retry_after:
-        headers["Retry-After"] = str(max(1, round(problem.retry_after)))
+        headers["Retry-After"] = str(max(1, ceil(problem.retry_after)))
     return Json(body, status, headers)
 
 

@@ -19,6 +19,7 @@ class Limiter:
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
+        self._said = f"{rate:g} requests per second" if rate >= 1 else f"{rate * 60:g} requests per minute"
         self._burst = burst
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -33,7 +34,7 @@ class Limiter:
         left = min(self._burst, left + (now - since) * self._rate)
         if left < 1:
             wait = (1 - left) / self._rate
-            raise refused(429, "TooManyRequests", f"more than {self._rate:g} requests per second", retry_after=wait)
+            raise refused(429, "TooManyRequests", f"more than {self._said}", retry_after=wait)
         self._buckets[caller] = (left - 1, now)
         self._buckets.move_to_end(caller)
         while len(self._buckets) > _CALLERS:

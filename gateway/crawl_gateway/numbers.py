@@ -13,7 +13,7 @@ from typing import Final
 from crawl_api.names import LABEL_TASK_ID
 from crawl_client.bulk import for_each
 from crawl_client.collection import Collection
-from crawl_client.errors import ConflictError, UnavailableError
+from crawl_client.errors import ConflictError, NotFoundError, UnavailableError
 from crawl_client.models import Job
 from crawl_gateway.mirror import Mirror
 
@@ -40,8 +40,15 @@ async def number(objects: Collection[Job], mirror: Mirror[Job], job: Job) -> Job
 
 
 async def numbered(objects: Collection[Job], mirror: Mirror[Job], jobs: Sequence[Job]) -> list[Job]:
-    """Return those of the jobs that are still there, each with its integer id."""
+    """Return those of the jobs that are still there, each with its integer id.
+
+    Raises:
+        AppError: one of them cannot be given one now.
+    """
     outcome = await for_each(jobs, lambda job: number(objects, mirror, job), name=lambda job: job.name)
+    for failure in outcome.failed:
+        if not isinstance(failure.error, NotFoundError):
+            raise failure.error
     return list(outcome.done)
 
 

@@ -11,7 +11,10 @@ router: Final = APIRouter(include_in_schema=False)
 _FOLDER: Final = files("fastapi_offline") / "static"
 _KINDS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript", "favicon.png": "image/png"}
 _START: Final = """\
-SwaggerUIBundle({url: "openapi.json", dom_id: "#page", deepLinking: true, persistAuthorization: false});
+SwaggerUIBundle({
+  url: "openapi.json", dom_id: "#page", deepLinking: true, persistAuthorization: false,
+  validatorUrl: null, // another server's
+});
 """
 _PAGE: Final = """<!doctype html>
 <html lang="en">

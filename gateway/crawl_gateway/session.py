@@ -63,7 +63,7 @@ async def open_session(connection: HTTPConnection, token: str) -> Session:
     core = core_of(connection)
     try:
         if token and core.identity.fresh(token):  # a question to the API server, which strangers shall not flood
-            core.limiter.take(f"address {connection.client.host if connection.client else ''}")
+            core.limiter.take(f"address {address_of(connection)}")
         caller = await core.identity.of(token)
         connection.scope["caller"] = caller.name
         core.limiter.take(f"caller {caller.name}")
@@ -72,6 +72,11 @@ async def open_session(connection: HTTPConnection, token: str) -> Session:
             core.metrics.limited.inc()
         raise
     return Session(core, caller, _namespace(connection, core), token)
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """Return where a request comes from."""
+    return connection.client.host if connection.client else ""
 
 
 def token_of(connection: HTTPConnection) -> str:

@@ -5,11 +5,13 @@ Every setting has a default that works in a cluster. An environment variable is 
 """
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, ValidationError, model_validator
 from pydantic.alias_generators import to_camel, to_snake
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
@@ -27,6 +29,43 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Audience = Annotated[str, Field(max_length=253)]
 Origin = Annotated[str, Field(pattern=r"^https?://[^/*\s]+$", max_length=253)]
 UserName = Annotated[str, Field(max_length=253, pattern=r"^[\x21-\x7e]*$")]
+
+
+def _private(url: str) -> str:
+    """Pass a URL that passwords may be sent to."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if not host or parts.username is not None or parts.fragment:
+        raise ValueError("a URL with a host and without credentials or fragment is wanted")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(host)):
+        raise ValueError("https is wanted; http only on loopback")
+    return url
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class LoginSettings(BaseModel):
+    """Passwords for tokens: an OpenID provider whose tokens the API server accepts."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    token_endpoint: Annotated[str, Field(max_length=2000), AfterValidator(_private)]
+    """The provider's `token_endpoint`: https, or http on loopback."""
+    client_id: Annotated[str, Field(min_length=1, max_length=253)]
+    """What the provider knows the gateway as."""
+    client_secret_file: FilePath | None = None
+    """Holds the client's secret; none: a public client."""
+    scope: Annotated[str, Field(max_length=500)] = "openid"
+    """What is asked for."""
+    token: Literal["id_token", "access_token"] = "id_token"  # noqa: S105 - the name of a member
+    """Which of the provider's tokens the API server accepts: with OIDC the first."""
+    tries_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """From one address; more are answered 429."""
 
 
 class ConfigurationError(Exception):
@@ -56,6 +95,8 @@ class Settings(BaseSettings):
     anonymous: UserName = ""
     """The Kubernetes user, such as system:serviceaccount:crawls:anonymous, whose rights a request without a token has;
     empty: such a request is refused."""
+    login: LoginSettings | None = None
+    """Where passwords are exchanged for tokens; none: nowhere."""
     token_seconds: Seconds = 10
     """For how long a token that was checked is trusted without another question."""
     rights_seconds: Seconds = 5

@@ -17,7 +17,7 @@ from crawl_gateway.recent import Recent
 from crawl_gateway.shelf import Shelf
 
 LATEST: Final = 1000
-"""Finished jobs that percentiles are of."""
+"""Finished jobs that average and percentiles are of."""
 _WINDOWS: Final = {"minute": 60, "hour": 3600, "day": 86400}
 _SHARES: Final = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 HOLDS_SECONDS: Final = 1.0
@@ -28,8 +28,8 @@ class WorkerUse:
     """What one worker has done, and does, as far as jobs tell that are still there."""
 
     worker_id: str
-    last_seen: datetime | None
-    """When a job of its last changed."""
+    last_seen: datetime
+    """When a job of its last changed, as far as that is said; else when it was accepted."""
     processed: int
     """Jobs that it ended."""
     failed: int
@@ -83,7 +83,7 @@ def count(entries: Iterable[Entry[Job]]) -> Statistics:
     """Count jobs."""
     tally = Tally()
     types: defaultdict[JobType, Counter[str]] = defaultdict(Counter)
-    workers: defaultdict[str, _Work] = defaultdict(_Work)
+    workers: dict[str, _Work] = {}
     ended: list[tuple[datetime, int | None]] = []
     retries = size = 0
     for entry in entries:
@@ -96,7 +96,7 @@ def count(entries: Iterable[Entry[Job]]) -> Statistics:
         if entry.completed is not None and entry.phase.terminal:
             ended.append((entry.completed, entry.processing_ms))
         if entry.worker:
-            workers[entry.worker].add(entry)
+            workers.setdefault(entry.worker, _Work(entry)).add(entry)
     latest = [ms for _, ms in heapq.nlargest(LATEST, (each for each in ended if each[1] is not None)) if ms is not None]
     uses = [work.use(worker) for worker, work in workers.items()]
     now = datetime.now(UTC)
@@ -104,7 +104,7 @@ def count(entries: Iterable[Entry[Job]]) -> Statistics:
         queue=tally.stats(),
         by_type={kind: {word: counts[word] for word in _OUTCOMES} for kind, counts in types.items()},
         retries=retries,
-        workers=sorted(uses, key=lambda use: (use.last_seen or _NEVER, use.worker_id), reverse=True),
+        workers=sorted(uses, key=lambda use: (use.last_seen, use.worker_id), reverse=True),
         processing_ms=_percentiles(sorted(latest)),
         sample=len(latest),
         finished={
@@ -115,18 +115,17 @@ def count(entries: Iterable[Entry[Job]]) -> Statistics:
     )
 
 
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _OUTCOMES: Final = ("submitted", "completed", "failed", "deadLetter")
 
 
 class _Work:
-    def __init__(self) -> None:
-        self.last: Entry[Job] | None = None
+    def __init__(self, first: Entry[Job]) -> None:
+        self.last = first
         self.processed = self.failed = 0
         self.current: Job | None = None
 
     def add(self, entry: Entry[Job]) -> None:
-        self.last = entry if self.last is None or entry.version > self.last.version else self.last
+        self.last = max(self.last, entry, key=lambda each: each.version)
         if entry.phase.terminal:
             self.processed += 1
             self.failed += entry.phase not in GOOD
@@ -134,9 +133,7 @@ class _Work:
             self.current = entry.object
 
     def use(self, worker: str) -> WorkerUse:
-        said = (self.last.object.raw.get("status") or {}).get("updatedAt") if self.last else None
-        seen = datetime.fromisoformat(said) if said else None
-        return WorkerUse(worker, seen, self.processed, self.failed, self.current)
+        return WorkerUse(worker, self.last.object.updated, self.processed, self.failed, self.current)
 
 
 def _outcome(phase: Phase) -> str:

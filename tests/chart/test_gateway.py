@@ -38,6 +38,18 @@ def test_it_takes_its_settings_and_is_asked_where_it_listens(helm: Helm, values:
     assert settings.results_url == f"http://crawl-operator.crawl-operator.svc:{operator}"
 
 
+def test_a_login_has_its_secret_from_a_file(helm: Helm) -> None:
+    login = {"tokenEndpoint": "https://id.example.org/token", "clientId": "crawls"}
+    objects = helm.render({"gateway": {"enabled": True, "settings": {"login": login}, "loginSecret": "login"}})
+    said = yaml.safe_load(the(objects, "ConfigMap", f"{NAME}-settings")["data"]["gateway.yaml"])["login"]
+    file = Path(said.pop("clientSecretFile"))
+    assert said == login
+    pod = the(objects, "Deployment", NAME)["spec"]["template"]["spec"]
+    mounted = {each["mountPath"]: each["name"] for each in pod["containers"][0]["volumeMounts"]}
+    (secret,) = (each["secret"]["secretName"] for each in pod["volumes"] if each["name"] == mounted[str(file.parent)])
+    assert (secret, file.name) == ("login", "client-secret")
+
+
 def test_nobody_takes_it_for_the_operator(helm: Helm, values: Object) -> None:
     objects = helm.render(values)
     labels = the(objects, "Deployment", NAME)["spec"]["template"]["metadata"]["labels"]
@@ -70,6 +82,6 @@ def test_its_account_is_bound_to_its_own_rights_alone(helm: Helm, values: Object
 
 
 def test_the_kind_of_its_settings_is_checked(helm: Helm) -> None:
-    for wrong in ({"port": 1}, {"colour": "red"}, {"burst": 0}, {"origins": ["*"]}):
+    for wrong in ({"port": 1}, {"colour": "red"}, {"burst": 0}, {"origins": ["*"]}, {"login": {"tries": 1}}):
         result = helm.run("template", "x", CHART, values={"gateway": {"enabled": True, "settings": wrong}}, check=False)
         assert result.returncode != 0, wrong

@@ -42,6 +42,8 @@ from crawl_client import (
     sync,
 )
 from crawl_client.bulk import for_each
+from crawl_client.rows import RECORD_COLUMNS
+from crawl_worker.records import Record
 
 URL = "https://example.org/"
 META = {"name": "a", "namespace": "team", "creationTimestamp": "2026-03-01T12:00:00Z", "labels": {}}
@@ -165,3 +167,7 @@ async def test_many_are_done_so_many_at_a_time_and_in_their_order() -> None:
     assert most == 4
     assert outcome.done == tuple(each for each in range(20) if each != 5)
     assert [str(failure) for failure in outcome.failed] == ["5: taken"]
+
+
+def test_a_table_of_records_has_all_their_members() -> None:
+    assert set(RECORD_COLUMNS) == {field.alias or name for name, field in Record.model_fields.items()}

@@ -1,15 +1,21 @@
 """Who may what: tokens are the API server's, rights too, and nobody learns what is elsewhere."""
 
 import base64
+import itertools
 import json
+import re
 import time
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import jwt
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from client_cluster import account
 from gateway_client import READING, Gateway, GatewayProcess, Tenant, single, tenant
@@ -26,54 +32,136 @@ def stranger(cluster: LocalCluster) -> Iterator[Tenant]:
         yield made
 
 
-def ids(job: dict[str, Any], number: str) -> list[str]:
+def ids(job: dict[str, Any], number: str, shown: str = "The Secret Job") -> list[str]:
     """Return all that a job can be called by."""
     metadata = job["metadata"]
-    return [metadata["name"], metadata["uid"], f"job_{metadata['uid'].replace('-', '')}", number, "The Secret Job"]
+    return [metadata["name"], metadata["uid"], f"job_{metadata['uid'].replace('-', '')}", number, shown]
 
 
-CALLS = [
-    ("GET", ""),
-    ("GET", "/why"),
-    ("GET", "/result"),
-    ("GET", "/records"),
-    ("GET", "/file"),
-    ("POST", "/cancel"),
-    ("POST", "/suspend"),
-    ("POST", "/resume"),
-    ("POST", "/requeue"),
-    ("PATCH", ""),
-    ("DELETE", ""),
+URL = "https://hooks.example.org/"
+CALLS: list[tuple[str, str, Any]] = [
+    ("GET", "/v1/jobs/{}", None),
+    ("GET", "/v1/jobs/{}/why", None),
+    ("GET", "/v1/jobs/{}/result", None),
+    ("GET", "/v1/jobs/{}/records", None),
+    ("GET", "/v1/jobs/{}/file", None),
+    ("GET", "/v1/jobs/{}/webhooks", None),
+    ("POST", "/v1/jobs/{}/cancel", None),
+    ("POST", "/v1/jobs/{}/suspend", None),
+    ("POST", "/v1/jobs/{}/resume", None),
+    ("POST", "/v1/jobs/{}/requeue", None),
+    ("POST", "/v1/jobs/{}/webhooks", {"url": URL, "events": ["Failed"]}),
+    ("PATCH", "/v1/jobs/{}", {"spec": {"priority": "Low"}}),
+    ("DELETE", "/v1/jobs/{}/webhooks/0", None),
+    ("DELETE", "/v1/jobs/{}", None),
+    ("GET", "/workers/jobs/{}", None),
+    ("GET", "/workers/jobs/{}/result", None),
+    ("GET", "/api/v1/workers/jobs/{}", None),
+    ("GET", "/api/v1/workers/jobs/{}/result", None),
+    ("GET", "/jobs/{}", None),
 ]
+OF_TASKS: list[tuple[str, str, Any]] = [("GET", "/tasks/{}", None), ("DELETE", "/tasks/{}", None)]
+OF_SCHEDULES: list[tuple[str, str, Any]] = [
+    ("GET", "/v1/schedules/{}", None),
+    ("GET", "/v1/schedules/{}/next", None),
+    ("POST", "/v1/schedules/{}/enable", None),
+    ("POST", "/v1/schedules/{}/disable", None),
+    ("POST", "/v1/schedules/{}/trigger", None),
+    ("DELETE", "/v1/schedules/{}", None),
+    ("DELETE", "/workers/schedule/{}", None),
+    ("DELETE", "/workers/scheduled/{}", None),
+    ("DELETE", "/api/v1/workers/schedule/{}", None),
+    ("DELETE", "/api/v1/workers/scheduled/{}", None),
+]
+
+
+def shut_out(
+    outside: Gateway, owner: Tenant, calls: list[tuple[str, str, Any]], known: list[str], guessed: list[str]
+) -> None:
+    """Make each call by each id: in one's own namespace there is no such thing, in the owner's one may not ask.
+
+    Of an id of the same kind that nobody has, the same is said.
+    """
+
+    def said(method: str, path: str, text: str, body: Any, status: int) -> str:
+        headers = {"X-Namespace": owner.name} if status == 403 else {}
+        answer = outside.http.request(method, path.format(text), json=body, headers=headers)
+        assert answer.status_code == status, (method, path, text, answer.status_code, answer.text)
+        return answer.text.replace(answer.headers["x-request-id"], "").replace(text, "ID")
+
+    def tried(each: tuple[tuple[str, str, Any], tuple[str, str]]) -> None:
+        (method, path, body), (text, guess) = each
+        for status in (404, 403):
+            told = said(method, path, text, body, status)
+            assert told == said(method, path, guess, body, status)
+            assert "secret" not in told.lower()
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(tried, itertools.product(calls, zip(known, guessed, strict=True))))
 
 
 def test_no_id_of_another_tenants_job_is_of_any_use(
     process: GatewayProcess, call: Gateway, owner: Tenant, stranger: Tenant
 ) -> None:
-    """In one's own namespace there is no such job; in the other's one may not ask, whether or not there is."""
     job = call.submit("secret", displayName="The Secret Job")
     owner.jobs.kubectl("label", "crawljob", "secret", "crawl-operator.io/task-id=815")
     assert call.get("/v1/jobs/815")["metadata"]["name"] == "secret"
     before = owner.jobs.get("secret")
     with Gateway(process, stranger) as outside:
-        for number, (method, tail) in enumerate(CALLS):
-            body = {"spec": {"priority": "Low"}} if method == "PATCH" else None
-            for text in ids(job, "815")[number % 2 :: 2]:  # each call by some ids, each id by some calls
-                path = f"/v1/jobs/{text}{tail}"
-                mine = outside.call(method, path, 404, body)
-                theirs = outside.call(method, path, 403, body, headers={"X-Namespace": owner.name})
-                guessed = outside.call(method, f"/v1/jobs/guess{tail}", 403, body, headers={"X-Namespace": owner.name})
-                assert theirs["error"]["message"] == guessed["error"]["message"]
-                assert "secret" not in json.dumps([mine, theirs]).replace(text, "").lower()
+        guess = {"metadata": {"name": "guess", "uid": str(uuid.uuid4())}}
+        shut_out(outside, owner, CALLS, ids(job, "815"), ids(guess, "816", "The Other Job"))
+        shut_out(outside, owner, OF_TASKS, ["815"], ["816"])
+        for headers, code in (({}, "NotFound"), ({"X-Namespace": owner.name}, "Forbidden")):
+            body = {"ids": ids(job, "815")}
+            answer = outside.call("POST", "/v1/dead-letters/requeue", 200, body, headers=headers)
+            assert answer["done"] == []
+            assert [each["error"]["code"] for each in answer["failed"]] == [code] * 5
         assert "secret" not in outside.listed()
         for path in ("/v1/jobs", "/v1/schedules", "/v1/dead-letters", "/v1/statistics", "/v1/export", "/v1/events"):
             for namespace in (owner.name, "*", "kube-system"):
-                said = outside.get(path, 403, namespace=namespace)["error"]
-                assert said["code"] == "Forbidden"
-                assert "may not" in said["message"]
-        outside.call("POST", "/v1/jobs", 403, single("intruder"), headers={"X-Namespace": owner.name})
-        outside.call("POST", "/v1/jobs/bulk", 403, {"items": [single()]}, headers={"X-Namespace": owner.name})
+                error = outside.get(path, 403, namespace=namespace)["error"]
+                assert error["code"] == "Forbidden"
+                assert "may not" in error["message"]
     assert owner.jobs.get("secret") == before
+
+
+def test_nothing_is_made_in_another_tenants_namespace(
+    process: GatewayProcess, call: Gateway, owner: Tenant, stranger: Tenant
+) -> None:
+    before = call.get("/v1/jobs", limit=1)["total"]
+    graph = {"items": [single("intruder")], "edges": [{"job": "intruder", "after": "secret"}]}
+    elsewhere = single("intruder")
+    elsewhere["metadata"]["namespace"] = owner.name
+    with Gateway(process, stranger) as outside:
+        for path, body in (
+            ("/v1/jobs", single("intruder")),
+            ("/v1/jobs/bulk", {"items": [single("intruder")]}),
+            ("/v1/graphs", graph),
+        ):
+            outside.call("POST", path, 403, body, headers={"X-Namespace": owner.name})
+        outside.call("POST", "/v1/jobs", 400, elsewhere)
+        for path in ("/v1/jobs/bulk", "/v1/graphs"):
+            answer = outside.call("POST", path, 200, {"items": [elsewhere]})
+            assert (answer["done"], len(answer["failed"])) == ([], 1)
+        (waiting,) = outside.call("POST", "/v1/graphs", 200, graph)["done"]  # for a job of that name in one's own
+        assert waiting["metadata"]["namespace"] == stranger.name
+    assert call.get("/v1/jobs", limit=1)["total"] == before
+
+
+def test_no_id_of_another_tenants_schedule_is_of_any_use(
+    process: GatewayProcess, call: Gateway, owner: Tenant, stranger: Tenant
+) -> None:
+    spec = {"schedule": "0 2 * * *", "displayName": "The Secret Nights", "jobTemplate": {"spec": single()["spec"]}}
+    made = call.call("POST", "/v1/schedules", 201, {"metadata": {"name": "secret"}, "spec": spec})["metadata"]
+    before = owner.jobs.get("secret", "scheduledcrawljob")
+    with Gateway(process, stranger) as outside:
+        known, guessed = ["secret", made["uid"], "The Secret Nights"], ["guess", str(uuid.uuid4()), "The Other Nights"]
+        shut_out(outside, owner, OF_SCHEDULES, known, guessed)
+        assert outside.get("/v1/schedules")["items"] == []
+        for path in ("/workers/schedule", "/workers/scheduled"):
+            assert outside.get(path) == []
+            outside.get(path, 403, namespace=owner.name)
+    assert owner.jobs.get("secret", "scheduledcrawljob") == before
 
 
 def test_a_right_to_read_is_no_right_to_write(process: GatewayProcess, owner: Tenant, call: Gateway) -> None:
@@ -162,10 +250,45 @@ def test_probes_and_the_reference_need_no_token_and_tell_nothing_of_jobs(
         assert owner.name not in answer.text
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "http://" not in answer.headers.get("content-security-policy", "")
+    assert "validatorUrl: null" in httpx2.get(f"{process.url}/docs/start.js").text  # it is on another server
     page = httpx2.get(f"{process.url}/docs").text
     assert "//" not in page.replace("<!doctype", "")
     assert httpx2.get(f"{process.url}/docs/..%2fcore.py").status_code == 404
     assert httpx2.get(f"{process.url}/nowhere").json()["error"]["code"] == "NotFound"
+
+
+PROTECTION = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def test_every_answer_tells_browsers_what_they_must_not_do(
+    process: GatewayProcess, call: Gateway, owner: Tenant
+) -> None:
+    answers = {
+        200: call.http.get("/v1/jobs"),
+        401: httpx2.get(f"{process.url}/v1/jobs"),
+        404: call.http.get("/v1/jobs/nobody"),
+        413: call.http.post("/v1/jobs", content=b" " * (5 << 20)),
+    }
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert answer.headers.items() >= PROTECTION.items(), status
+    with pytest.raises(InvalidStatus) as refused:
+        connect(process.url.replace("http", "ws") + "/v1/events/ws")
+    assert refused.value.response.status_code == 401
+    for name, value in PROTECTION.items():
+        assert refused.value.response.headers[name] == value
+    page = httpx2.get(f"{process.url}/docs")
+    own = {"content-security-policy"}
+    assert page.headers.items() >= {key: value for key, value in PROTECTION.items() if key not in own}.items()
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
 
 
 def test_every_answer_has_the_id_of_its_request_and_the_log_has_no_secret(
@@ -173,10 +296,19 @@ def test_every_answer_has_the_id_of_its_request_and_the_log_has_no_secret(
 ) -> None:
     answer = call.http.get("/v1/jobs", params={"search": "hunter2"}, headers={"X-Request-ID": "order-17"})
     assert answer.headers["x-request-id"] == "order-17"
+    socket = process.url.replace("http", "ws") + "/v1/events/ws"
+    with connect(f"{socket}?name=swordfish", additional_headers=owner.headers) as following:
+        following.recv(5)
+    with pytest.raises(InvalidStatus):
+        connect(f"{socket}?kind=abracadabra", additional_headers=owner.headers)
     for insane in ("a b", "x" * 200, "<script>"):
         assert call.http.get("/v1/jobs", headers={"X-Request-ID": insane}).headers["x-request-id"] != insane
+    for status in (101, 400):
+        line = f"WEBSOCKET /v1/events/ws {status}"
+        wait_until(lambda line=line: line in process.log, "the socket is logged", 5)  # type: ignore[misc]
     log = process.log
     assert "order-17" in log
+    assert {"swordfish", "abracadabra"} & set(re.findall(r"\w+", log)) == set()
     assert owner.token not in log
     assert owner.token.rpartition(".")[2] not in log
     assert "hunter2" not in log

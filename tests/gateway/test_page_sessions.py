@@ -38,6 +38,16 @@ def test_what_is_refused_is_said(page: Browser, cluster: LocalCluster, owner: Te
     page.sees("may not list", "#wrong")
 
 
+def test_the_reference_is_shown_under_its_policy(page: Browser, process: GatewayProcess) -> None:
+    page.log()
+    page.driver.get(f"{process.url}/docs")
+    page.sees("Make a job", "#operations-jobs-createJob")
+    page.click("#operations-jobs-createJob .opblock-summary-control")
+    page.sees("front-page", "#operations-jobs-createJob .body-param__example")
+    page.sees("AlreadyExists", "#operations-jobs-createJob .responses-wrapper")
+    assert page.log() == []
+
+
 def test_a_token_is_asked_for(page: Browser, owner: Tenant) -> None:
     page.open("jobs", namespace=owner.name)
     page.sees("Kubernetes token")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from gateway_cases import raw
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from crawl_client import errors as client
 from crawl_client.models import Job
 from crawl_client.requested import single
+from crawl_gateway.dialects.tasks.translate import worker
 from crawl_gateway.entries import job_entry
 from crawl_gateway.errors import RefusedError, problem_of
 from crawl_gateway.idempotency import keyed, repeated
@@ -87,7 +89,7 @@ def test_streams_of_one_caller_are_bounded() -> None:
         (client.NotFoundError("gone", 404, reason="NotFound"), 404, "NotFound"),
         (client.ResultUnavailableError("early", 404, reason="NotFinished"), 404, "NotFinished"),
         (client.ConflictError("there", 409, reason="AlreadyExists"), 409, "AlreadyExists"),
-        (client.QueueFullError("quota", 403), 429, "QueueFull"),
+        (client.QueueFullError("quota", 403, reason="Forbidden"), 429, "QueueFull"),
         (client.RateLimitError("slow", 429, retry_after=3), 429, "TooManyRequests"),
         (client.ForbiddenError("account x may not", 403), 502, "GatewayForbidden"),
         (client.AuthenticationError("who", 401), 502, "GatewayForbidden"),
@@ -137,3 +139,12 @@ def test_percentiles_are_exact_and_of_the_latest() -> None:
     assert found.success_rate == 100
     assert found.bytes > 1050 * 300
     assert count([]).processing_ms == {}
+
+
+def test_a_worker_of_which_no_time_is_told_was_seen_when_its_job_came() -> None:
+    status = {"phase": "Processing", "workerId": "w"}
+    created = "2026-01-01T00:00:00Z"
+    later = {**status, "phase": "Failed", "updatedAt": "2026-01-02T00:00:00Z"}
+    told = [job_entry(raw("a", created=created, status=status)), job_entry(raw("b", status={**later, "workerId": "v"}))]
+    seen = {use.worker_id: worker(use, {}).last_heartbeat for use in count(told).workers}
+    assert seen == {"v": datetime(2026, 1, 2, tzinfo=UTC), "w": datetime(2026, 1, 1, tzinfo=UTC)}

@@ -1,12 +1,14 @@
 """Two gateways and kubectl at once, and gateways that die: nothing is given twice, lost, or made twice."""
 
 import asyncio
-import contextlib
-import threading
+import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -19,7 +21,7 @@ from crawl_client.requested import single as one
 from crawl_gateway.entries import job_entry
 from crawl_gateway.mirror import Mirror
 from crawl_gateway.numbers import number_of, numbered
-from gateway_client import Gateway, GatewayProcess, Tenant, gateway, single
+from gateway_client import Gateway, GatewayProcess, Tenant, gateway, single, tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import wait_until
 
@@ -110,37 +112,90 @@ def client_jobs(prefix: str, count: int) -> Iterator[NewJob]:
     return (one("https://example.org/", name=f"{prefix}-{number}", suspend=True) for number in range(count))
 
 
-def test_a_gateway_that_is_killed_in_mid_request_makes_no_second_job(
-    cluster: LocalCluster, owner: Tenant, tmp_path: Path
-) -> None:
-    """Whenever it dies, the same request with the same key comes to one job; so does one that never had an answer."""
-    with gateway(cluster, tmp_path) as fragile:
-        for number in range(3):
-            key = {"Idempotency-Key": f"killed-{number}"}
-            sent = threading.Event()
+def crawl(path: str) -> dict[str, str]:
+    """Make what is crawled of what it is submitted through, so that each has its own job."""
+    return {"url": f"https://example.org{path}"}
 
-            def send(headers: dict[str, str] = key, sent: threading.Event = sent) -> None:
-                sent.set()
-                with Gateway(fragile, owner) as client:
-                    items = [single() for _ in range(20)]
-                    with contextlib.suppress(httpx2.TransportError):
-                        client.http.post("/v1/jobs/bulk", json={"items": items}, headers=headers)
 
-            sender = threading.Thread(target=send)
-            sender.start()
-            sent.wait(5)
-            time.sleep(0.05 * number)
-            fragile.kill()
-            sender.join(30)
-            fragile.start()
-            with Gateway(fragile, owner) as client:
-                answer = client.call(
-                    "POST", "/v1/jobs/bulk", 200, {"items": [single() for _ in range(20)]}, headers=key
-                )
-                assert (len(answer["done"]), answer["failed"]) == (20, [])
-        with Gateway(fragile, owner) as client:
-            names = {name for name in client.listed(limit=1000) if name.startswith("request-")}
-            assert len(names) == 60
+SUBMISSIONS: dict[str, tuple[Any, int]] = {
+    "/v1/jobs": (single(**crawl("/v1/jobs")), 201),
+    "/v1/jobs/bulk": ({"items": [single(**crawl("/v1/jobs/bulk")) for _ in range(40)]}, 200),
+    "/workers/jobs": ({"job_type": {"type": "single_crawl", **crawl("/workers/jobs")}}, 200),
+    "/jobs": ({"type": "single_crawl", "payload": crawl("/jobs")}, 202),
+    "/tasks": ({"task_type": "single_crawl", "parameters": crawl("/tasks")}, 201),
+}
+
+
+@dataclass
+class Killed:
+    """A gateway that was killed when the store had done what it was sent, and runs again."""
+
+    client: Gateway
+    owner: Tenant
+    before: dict[str, list[str]]
+    """What was stored then; see `stored`."""
+
+
+@pytest.fixture(scope="module")
+def killed(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
+    """Killed with all submissions under way, and once more with a task that has just been given its number."""
+    folder = tmp_path_factory.mktemp("fragile")
+    with (
+        tenant(cluster, "killed") as made,
+        ApiProxy(cluster) as proxy,
+        gateway(cluster, folder, server=proxy.url) as fragile,
+        Gateway(fragile, made) as client,
+    ):
+
+        def send(path: str) -> None:
+            with pytest.raises(httpx2.TransportError):
+                client.http.post(path, json=SUBMISSIONS[path][0], headers={"Idempotency-Key": path})
+
+        def die(withheld: str, *paths: str) -> None:
+            def done() -> bool:
+                held_back = any(re.match(withheld, str(call)) for call in proxy.writes)
+                return held_back and set(paths) <= set(stored(made))
+
+            proxy.withheld = withheld
+            with ThreadPoolExecutor(len(paths)) as pool:
+                sending = [pool.submit(send, path) for path in paths]
+                wait_until(done, "the store has done it", 20)
+                fragile.kill()
+                for each in sending:
+                    each.result(30)
+
+        die(r"POST .*/crawljobs\b", *SUBMISSIONS)
+        before = stored(made)
+        fragile.start()
+        die("PATCH .*/crawljobs/", "/tasks")
+        fragile.start()
+        proxy.withheld = ""
+        yield Killed(client, made, before)
+
+
+@pytest.mark.parametrize("path", SUBMISSIONS)
+def test_what_a_killed_gateway_has_stored_and_never_answered_is_stored_once(killed: Killed, path: str) -> None:
+    """The same request with the same key has an answer, and makes nothing that there is already."""
+    body, status = SUBMISSIONS[path]
+    wanted = len(body.get("items", [None]))
+    before = killed.before[path]
+    assert len(before) == 1 if wanted == 1 else 0 < len(before) < wanted
+    key = {"Idempotency-Key": path}
+    answer, again = (killed.client.call("POST", path, status, body, headers=key) for _ in range(2))
+    assert answer == again
+    assert "failed" not in answer or answer["failed"] == []
+    after = stored(killed.owner)[path]
+    assert set(after) >= set(before)
+    assert len(after) == wanted
+
+
+def stored(made: Tenant) -> dict[str, list[str]]:
+    """Return the UIDs of all jobs that there are, by the paths of their URLs."""
+    found: dict[str, list[str]] = {}
+    for item in json.loads(made.jobs.kubectl("get", "crawljobs", "-o", "json").stdout)["items"]:
+        path = item["spec"]["single"]["url"].removeprefix("https://example.org")
+        found.setdefault(path, []).append(item["metadata"]["uid"])
+    return found
 
 
 def test_a_gateway_whose_watch_was_cut_catches_up(cluster: LocalCluster, owner: Tenant, tmp_path: Path) -> None:

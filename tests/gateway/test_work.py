@@ -104,6 +104,34 @@ def test_what_a_status_does_not_hold_comes_from_the_operators_store(
         assert found.status_code in {404, 503}, found.text
 
 
+def test_records_come_in_the_form_that_is_asked_for(call: Gateway, site: DemoSite) -> None:
+    """A page that failed has other members than one that did not: none is lost."""
+    good, bad = site.url("/catalogue/"), site.url("/nowhere")
+    spec: dict[str, Any] = {"type": "Batch", "batch": {"urls": [bad, good]}, "priority": "Critical"}
+    call.call("POST", "/v1/jobs", 201, {"metadata": {"name": "forms"}, "spec": spec})
+    call.finished("forms")
+    lines = [json.loads(line) for line in call.http.get("/v1/jobs/forms/records").text.splitlines()]
+    assert {record["url"] for record in lines} == {good, bad}
+    assert [json.loads(line) for line in _records(call, "jsonl", "application/x-ndjson").splitlines()] == lines
+    assert json.loads(_records(call, "json", "application/json")) == lines
+    rows = list(csv.DictReader(io.StringIO(_records(call, "csv", "text/csv; charset=utf-8"))))
+    for row, record in zip(rows, lines, strict=True):
+        assert {name: text for name, text in row.items() if text} == {
+            name: json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+            if isinstance(value, dict | list)
+            else str(value)
+            for name, value in record.items()
+        }
+    assert call.get("/v1/jobs/forms/records", 422, format="xml")["error"]["code"] == "Invalid"
+    assert call.get("/v1/jobs/nobody/records", 404, format="csv")["error"]["code"] == "NotFound"
+
+
+def _records(call: Gateway, form: str, media: str) -> str:
+    answer = call.http.get("/v1/jobs/forms/records", params={"format": form})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, media)
+    return answer.text
+
+
 def test_dead_letters_run_again(call: Gateway, site: DemoSite) -> None:
     for number in range(2):
         spec: dict[str, Any] = {"suspend": False, "priority": "Critical", "retry": {"maxAttempts": 1}}

@@ -46,6 +46,11 @@ class StandIn:
     in_progress: int = 0
     most_in_progress: int = 0
 
+    def forget(self) -> None:
+        """Forget the job: what comes next is another one's."""
+        self.results = self.outcome = self.earlier = None
+        self.segments.clear()
+
     @property
     def lines(self) -> list[Any]:
         """The results, parsed."""

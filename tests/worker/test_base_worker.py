@@ -1,29 +1,40 @@
 """A worker of one's own: hooks in order, pauses that fit, an end by signal, and `/health`."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import pytest
+from operator_stand_in import StandIn
+from worker_process import Worker, assignment, eventually
+from worker_site import Site
 
+import crawl_worker
 from crawl_worker.base_worker import BaseWorker, Pace, TooManyErrorsError
 from crawl_worker.health import HealthServer
 from operator_process import free_port
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, os, sys
 from crawl_worker.base_worker import BaseWorker
 
 class Counting(BaseWorker):
     async def on_startup(self): print("startup", flush=True)
-    async def on_shutdown(self): print("shutdown", flush=True)
+    async def on_shutdown(self):
+        print("shutdown", flush=True)
+        for _ in range(200):
+            if not os.path.exists(os.environ.get("LINGER", "")): break
+            await asyncio.sleep(0.05)
     async def on_error(self, error): print("error", error, flush=True)
     async def process_batch(self):
         print("batch", flush=True)
@@ -198,3 +209,61 @@ async def test_a_signal_lets_the_batch_end_or_hand_back(
     program.send_signal(number)
     code, lines = await ended(program)
     assert (code, ["batch", *lines]) == (0, [*last, "shutdown"])
+
+
+async def health(port: int, process: asyncio.subprocess.Process, until: Callable[[int], bool]) -> tuple[int, Any]:
+    """Ask a program for its health until the status is as it should be."""
+    async with asyncio.timeout(20):
+        while process.returncode is None:
+            with contextlib.suppress(URLError):
+                answer = await asyncio.to_thread(get, port)
+                if until(answer[0]):
+                    return answer
+            await asyncio.sleep(0.05)
+    pytest.fail(f"the program has ended with {process.returncode}")
+
+
+async def test_a_program_tells_its_health(tmp_path: Path) -> None:
+    port = free_port()
+    program = await start(tmp_path, "slow", "--health-port", str(port))
+    status, told = await health(port, program, lambda _: True)
+    assert (status, told["status"], told["worker"], told["errors"]) == (200, "healthy", "counting", 0)
+    program.send_signal(signal.SIGTERM)
+    assert (await ended(program))[0] == 0
+
+
+async def test_a_program_that_has_met_its_errors_says_so_while_it_ends(tmp_path: Path) -> None:
+    """It is well up to its last error but one."""
+    port = free_port()
+    linger = tmp_path / "linger"
+    linger.touch()
+    environment = {"WORKER_MAX_RETRIES": "2", "BACKOFF_MIN_DELAY": "1", "LINGER": str(linger)}
+    program = await start(tmp_path, "fail", "--health-port", str(port), **environment)
+    status, told = await health(port, program, lambda _: True)
+    assert (status, told["status"]) == (200, "healthy")
+    status, told = await health(port, program, lambda status: status != 200)
+    assert (status, told["status"], told["errors"]) == (503, "unhealthy", 2)
+    linger.unlink()
+    assert (await ended(program))[0] == 1
+
+
+async def test_a_crawl_tells_its_health_where_it_is_told_to(worker: Worker, site: Site, operator: StandIn) -> None:
+    site.delay = 1
+    port = free_port()
+    worker.arguments = ("--once", "--health-port", str(port))
+    process = await worker.start(assignment(operator, f"{site.url}/page/1"))
+    await eventually(lambda: "/page/1" in site.seen)
+    status, told = await asyncio.to_thread(get, port)
+    assert (status, told["worker"], told["processed"]) == (200, "default/test", 0)
+    assert told["batch_seconds"] > 0
+    assert (await worker.end(process)).code == 0
+
+
+def test_a_worker_needs_the_standard_library_alone(tmp_path: Path) -> None:
+    """It runs where nothing is installed, not even what else the project has."""
+    folder = str(Path(crawl_worker.__file__).parent)
+    (tmp_path / "crawl_worker").symlink_to(folder)
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['count', '--once']\n{PROGRAM}"
+    command = [sys.executable, "-I", "-S", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["startup", "batch", "done", "shutdown"]), done.stderr

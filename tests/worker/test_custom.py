@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from operator_stand_in import StandIn
 from worker_process import Worker, assignment, records
-from worker_site import Site
+from worker_site import PAGE, Site
 
 from demo.folders import EXAMPLES
 from demo.pages import PAGES
@@ -150,6 +150,105 @@ async def test_a_scrapy_projects_items_are_the_result(worker: Worker, operator: 
     assert {record["data"]["url"] for record in operator.lines} == priced
     assert {record["url"].partition("#")[0] for record in operator.lines} == priced
     assert ended.outcome.succeeded == len(operator.lines) == len(priced)
+
+
+SPIDER = """
+import scrapy
+
+class Chain(scrapy.Spider):
+    name = "chain"
+    custom_settings = {"CONCURRENT_REQUESTS": 100, "AUTOTHROTTLE_ENABLED": False}
+
+    def __init__(self, start, last="none", bad="none", empty="none", **arguments):
+        super().__init__(**arguments)
+        self.start_urls, self.last, self.bad, self.empty = start.split(), last, bad, empty
+
+    def parse(self, response):
+        if response.url.endswith(self.bad):
+            raise ValueError("no price")
+        if not response.url.endswith(self.empty):
+            yield {"url": response.url}
+        if not response.url.endswith(self.last):
+            yield from response.follow_all(css="main a")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> dict[str, Any]:
+    """A Scrapy project whose spider follows the test site's chain of pages; the environment that finds it."""
+    (tmp_path / "chains.py").write_text(SPIDER)
+    (tmp_path / "chain_settings.py").write_text("SPIDER_MODULES = ['chains']\n")
+    return {"PYTHONPATH": str(tmp_path), "SCRAPY_SETTINGS_MODULE": "chain_settings"}
+
+
+async def test_settings_of_the_job_hold_for_its_spider(
+    worker: Worker, site: Site, operator: StandIn, project: dict[str, Any]
+) -> None:
+    arguments = {"start": f"{site.url}/page/0", "last": "/5"}
+    wanted = job(operator, "scrapy", spider="chain", arguments=arguments, settings={"DEPTH_LIMIT": 1})
+    ended = await worker.run(wanted, **project)
+    assert ended.code == 0, ended.log
+    assert sorted(record["data"]["url"] for record in operator.lines) == [f"{site.url}/page/{n}" for n in (0, 1)]
+    wanted = job(operator, "scrapy", spider="chain", arguments=arguments) | {"uid": "another"}
+    await worker.run(wanted, **project)
+    assert len(operator.lines) == 6, "without the setting the chain goes on"
+
+
+async def test_settings_of_the_job_lift_no_limit(
+    worker: Worker, site: Site, operator: StandIn, project: dict[str, Any]
+) -> None:
+    """Robots.txt is obeyed and no more requests are in flight than the operator allows, whatever is set where."""
+    site.robots, site.delay = "User-agent: *\nDisallow: /page/7", 0.1
+    urls = [f"{site.url}/page/{n}" for n in range(12)]
+    settings = {"ROBOTSTXT_OBEY": False, "CONCURRENT_REQUESTS": 100, "CONCURRENT_REQUESTS_PER_DOMAIN": 100}
+    told = {"spider": "chain", "arguments": {"start": " ".join(urls)}}
+    wanted = job(operator, "scrapy", **told, settings=settings | {"DEPTH_LIMIT": 1, "USER_AGENT": "sly"})
+    ended = await worker.run(wanted | {"maxConcurrency": 3}, **project)
+    assert ended.code == 0, ended.log
+    assert "/page/11" in site.seen
+    assert "/page/7" not in site.seen
+    assert site.most_in_flight == 3
+    assert site.agents == {"crawl-tests/1"}
+
+
+@pytest.mark.long
+async def test_what_scrapy_counts_is_told_as_progress(
+    worker: Worker, site: Site, operator: StandIn, project: dict[str, Any]
+) -> None:
+    """Responses, bytes and items on the way; a page that the spider raises at is an error of its own."""
+    site.delay = 0.3
+    urls = [f"{site.url}/page/{n}" for n in range(0, 24, 2)]
+    told = {"spider": "chain", "arguments": {"start": " ".join(urls), "bad": "/8", "empty": "1"}}
+    wanted = job(operator, "scrapy", **told, settings={"DEPTH_LIMIT": 1})
+    ended = await worker.run(wanted | {"maxConcurrency": 2}, **project)
+    assert ended.code == 0, ended.log
+    outcome = ended.outcome
+    assert len(site.seen) == 1 + 23, "robots.txt, 12 pages, and those that 11 of them link to"
+    assert (outcome.total, outcome.succeeded, outcome.failed) == (20, 19, 1), "3 pages hold no item"
+    (error,) = outcome.errors
+    assert (error.code, error.url, error.retryable) == ("SpiderError", f"{site.url}/page/8", False)
+    assert "ValueError: no price" in error.message
+    assert outcome.bytes > 23 * len(PAGE)
+    on_the_way = [report for report in operator.progress if 0 < report.succeeded < 19]
+    assert len(on_the_way) >= 2
+    assert any(report.total > report.succeeded + report.failed for report in operator.progress)
+    assert 0 < on_the_way[0].bytes < on_the_way[-1].bytes < outcome.bytes
+
+
+@pytest.mark.long
+async def test_the_byte_limit_ends_a_spider(
+    worker: Worker, site: Site, operator: StandIn, project: dict[str, Any]
+) -> None:
+    """It is looked at as items come; what was received by then is kept."""
+    site.delay = 0.2
+    urls = [f"{site.url}/page/{n}" for n in range(24)]
+    wanted = job(operator, "scrapy", spider="chain", arguments={"start": " ".join(urls)}, settings={"DEPTH_LIMIT": 1})
+    limits = {"maxTotalBytes": 4 * len(PAGE), "concurrency": 2}
+    ended = await worker.run(wanted | {"fetch": limits}, **project)
+    assert ended.code == 0, ended.log
+    assert 0 < ended.outcome.succeeded == len(operator.lines) < 24
+    assert len(site.seen) < 24
+    assert ended.outcome.bytes >= limits["maxTotalBytes"]
 
 
 async def test_the_guard_holds_for_scrapy_projects_too(worker: Worker, operator: StandIn) -> None:

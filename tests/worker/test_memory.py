@@ -1,11 +1,65 @@
 """Near its memory limit a worker stops by itself, and another attempt goes on."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 from operator_stand_in import StandIn
 from worker_process import Worker, assignment
 from worker_site import Site
 
-from crawl_worker.memory import SHARE, readers
+from crawl_worker.memory import SHARE, MemoryGuard, readers
+
+FILES = {
+    2: ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    1: ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+}
+"""Limit, use and statistics of a container, by version of the kernel's interface."""
+LIMIT = 1_000_000_000
+
+
+def container(folder: Path, version: int, *, limit: object, used: int, inactive: int) -> Path:
+    """Return a folder that tells of a container as the kernel does."""
+    *files, name = FILES[version]
+    (folder / "memory").mkdir(exist_ok=True)
+    statistics = f"anon 12\nfile 34\n{name} {inactive}\nactive_file 99999999"
+    for file, content in zip(files, (limit, used, statistics), strict=True):
+        (folder / file).write_text(f"{content}\n")
+    return folder
+
+
+async def is_exhausted(guard: MemoryGuard) -> bool:
+    """Tell whether the guard finds its memory used up at its first look."""
+    try:
+        async with asyncio.timeout(0.8):
+            await guard.exhausted()
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_container_may_use_85_percent_of_its_limit(tmp_path: Path, version: int) -> None:
+    """What the kernel can take back, pages of files that nobody uses, does not count."""
+    inactive = 300_000_000
+    below = container(tmp_path, version, limit=LIMIT, used=849_999_999 + inactive, inactive=inactive)
+    guard = MemoryGuard(0, below)
+    assert guard.limit == LIMIT
+    assert not await is_exhausted(guard)
+    assert guard.used == 849_999_999
+    above = container(tmp_path, version, limit=LIMIT, used=850_000_000 + inactive, inactive=inactive)
+    assert await is_exhausted(MemoryGuard(0, above))
+
+
+@pytest.mark.parametrize(("version", "unlimited"), [(1, 9223372036854771712), (2, "max")])
+async def test_a_container_without_limit_is_left_alone(tmp_path: Path, version: int, unlimited: object) -> None:
+    guard = MemoryGuard(0, container(tmp_path, version, limit=unlimited, used=1 << 40, inactive=0))
+    assert guard.limit == 0
+    assert not await is_exhausted(guard)
+
+
+async def test_no_container_is_no_limit(tmp_path: Path) -> None:
+    assert MemoryGuard(0, tmp_path).limit == 0
 
 
 async def test_a_worker_near_its_limit_hands_over_and_the_next_attempt_goes_on(

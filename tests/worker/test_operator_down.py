@@ -1,12 +1,20 @@
 """The operator's bad days: the worker waits for it as long as it makes sense, and says so when it gives up."""
 
 import asyncio
+import random
 import time
+from pathlib import Path
 
 from aiohttp import web
 from operator_stand_in import StandIn, stand_in
 from worker_process import Worker, assignment, eventually, records
 from worker_site import RAW, Site
+
+from crawl_api.worker_protocol import Assignment
+from crawl_worker.checkpoints import MAX_UNSAVED, Checkpoints
+from crawl_worker.findings import Finding, Visit
+from crawl_worker.ledger import Ledger
+from crawl_worker.operator_client import OperatorClient
 
 
 async def test_an_operator_that_comes_back_gets_everything(worker: Worker, site: Site, unreachable: StandIn) -> None:
@@ -108,3 +116,38 @@ async def test_a_slow_operator_slows_no_crawl(worker: Worker, site: Site, operat
     assert time.monotonic() - begun < 2.5
     ended = await worker.end(process)
     assert ended.code == 0
+
+
+async def test_answers_of_any_size_are_saved_on_the_way(worker: Worker, site: Site, operator: StandIn) -> None:
+    """A segment of megabytes arrives as a small one does, and those after it."""
+    RAW.update((f"megabytes-{n}", ("application/octet-stream", bytes([n]) * (3 << 20))) for n in range(4))
+    chance = random.Random(3)  # noqa: S311 (bytes that do not compress, no secrets)
+    RAW["megabytes-0"] = ("application/octet-stream", chance.randbytes(3 << 20))
+    site.delay = 0.4
+    urls = [f"{site.url}/raw/megabytes-{n}" for n in range(4)]
+    job = assignment(operator, *urls, fetch={"concurrency": 1}, output={"format": "WARC"})
+    ended = await worker.run(job, CRAWL_CHECKPOINT_SECONDS="0.1")
+    assert ended.code == 0, ended.log
+    saved = b"".join(operator.segments.values())
+    assert sum(len(segment) > 4_000_000 for segment in operator.segments.values()) >= 2
+    assert all(url.encode() in saved for url in urls[:3])
+
+
+async def test_a_crawl_goes_on_without_checkpoints_where_none_can_be_made(tmp_path: Path, operator: StandIn) -> None:
+    """Whatever the reason is: here the ledger cannot be read."""
+    job = Assignment.model_validate(assignment(operator, "http://h/"))
+    token = tmp_path / "token"
+    token.write_text("token")
+    ledger = Ledger(tmp_path, "job")
+    for number in range(MAX_UNSAVED):
+        ledger.keep(Finding(Visit(f"http://h/{number}")))
+    ledger.db.execute("DROP TABLE exchanges")
+    async with OperatorClient(job, token) as client:
+        checkpoints = Checkpoints(client, ledger, 60)
+        saving = asyncio.create_task(checkpoints.run())
+        async with asyncio.timeout(5):
+            await checkpoints.grown()
+        assert not saving.done()
+        saving.cancel()
+    ledger.close()
+    assert operator.segments == {}

@@ -47,6 +47,7 @@ class Worker:
         self.token = directory / "token"
         self.token.write_text("first-token\n")
         self.assignment = directory / "assignment.json"
+        self.arguments: tuple[str, ...] = ()
 
     def environment(self, **more: str) -> dict[str, str]:
         return {
@@ -67,6 +68,7 @@ class Worker:
             sys.executable,
             "-m",
             "crawl_worker",
+            *self.arguments,
             env=self.environment(**environment),
             stderr=asyncio.subprocess.PIPE,
             preexec_fn=preexec,

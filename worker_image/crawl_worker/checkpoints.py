@@ -8,8 +8,8 @@ from typing import Final
 import zstandard
 
 from crawl_worker.journal import Journal
-from crawl_worker.ledger import Ledger, LedgerError
-from crawl_worker.operator_client import OperatorClient, RejectedError
+from crawl_worker.ledger import Ledger
+from crawl_worker.operator_client import OperatorClient
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -58,12 +58,15 @@ class Checkpoints:
     async def save(self) -> None:
         """Save all that no segment holds, trying until it works or the caller's time is up."""
         async with self._turn:
-            while not self._refused and (segment := self._journal.segment()) is not None:
-                content = await asyncio.to_thread(zstandard.compress, segment.content, 1)
+            while not self._refused:
                 try:
+                    if (segment := self._journal.segment()) is None:
+                        return
+                    content = await asyncio.to_thread(zstandard.compress, segment.content, 1)
                     await self._client.store_segment(self._journal.segments, content)
                     self._journal.saved(segment)
-                except (RejectedError, LedgerError) as error:
+                except Exception as error:  # noqa: BLE001 (the crawl goes on without)
                     self._refused = True
-                    _LOG.warning("there are no checkpoints from here on", extra={"error": str(error)})
+                    told = f"{type(error).__name__}: {error}"
+                    _LOG.warning("there are no checkpoints from here on", extra={"error": told})
                 self._saved.set()

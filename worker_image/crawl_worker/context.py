@@ -87,6 +87,15 @@ class Context:
         """The folder on the worker's own disk."""
         return self._books.ledger.path.parent
 
+    @property
+    def expected(self) -> int:
+        """How many pages there will be, as far as it was told."""
+        return self._books.tally.total
+
+    def received(self, size: int) -> None:
+        """Count bytes of answers that no record tells the size of."""
+        self._books.tally.bytes += size
+
     def expect(self, total: int) -> None:
         """Tell how many pages there will be, as far as it is known."""
         self._books.tally.total = total

@@ -16,7 +16,7 @@ _READER_BYTES: Final = 160 << 20
 """What a process that reads pages should have: a page of 2.5 MB of which everything is taken needs 140 MB."""
 _LEAST_BYTES: Final = 64 << 20
 _PAUSE_SECONDS: Final = 0.5
-_CGROUP: Final = Path("/sys/fs/cgroup")
+CGROUP: Final = Path("/sys/fs/cgroup")
 _UNLIMITED: Final = 1 << 50
 
 
@@ -25,11 +25,13 @@ class MemoryGuard:
 
     Args:
         limit: bytes; 0 takes the container's own limit, and without one there is nothing to guard.
+        cgroup: where the kernel tells of the container, in version 2 or 1 of its interface.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, cgroup: Path = CGROUP) -> None:
         self._own = limit > 0
-        self.limit = limit or container_limit()
+        self._cgroup = cgroup
+        self.limit = limit or container_limit(cgroup)
         self.used = 0
         """At the last look, in bytes."""
 
@@ -38,7 +40,7 @@ class MemoryGuard:
         while not self.limit or self.used < SHARE * self.limit:
             await asyncio.sleep(_PAUSE_SECONDS)
             if self.limit:
-                self.used = _processes() if self._own else _working_set()
+                self.used = _processes() if self._own else _working_set(self._cgroup)
         _LOG.warning("memory is nearly used up", extra={"used": self.used, "limit": self.limit})
 
 
@@ -57,17 +59,17 @@ def readers(processes: int, most: int, limit: int) -> tuple[int, int]:
     return count, min(most, room // count)
 
 
-def container_limit() -> int:
+def container_limit(cgroup: Path = CGROUP) -> int:
     """Return the container's own limit in bytes; 0 for none."""
-    limit = _number(_CGROUP / "memory.max") or _number(_CGROUP / "memory" / "memory.limit_in_bytes")
+    limit = _number(cgroup / "memory.max") or _number(cgroup / "memory" / "memory.limit_in_bytes")
     return limit if limit < _UNLIMITED else 0
 
 
-def _working_set() -> int:
+def _working_set(cgroup: Path) -> int:
     """Return what the container uses, without the file pages that the kernel can take back: what it kills for."""
     for current, statistics, name in (
-        (_CGROUP / "memory.current", _CGROUP / "memory.stat", "inactive_file"),
-        (_CGROUP / "memory" / "memory.usage_in_bytes", _CGROUP / "memory" / "memory.stat", "total_inactive_file"),
+        (cgroup / "memory.current", cgroup / "memory.stat", "inactive_file"),
+        (cgroup / "memory" / "memory.usage_in_bytes", cgroup / "memory" / "memory.stat", "total_inactive_file"),
     ):
         if used := _number(current):
             values = dict(line.split(maxsplit=1) for line in _text(statistics).splitlines())

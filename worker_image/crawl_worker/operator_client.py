@@ -6,6 +6,7 @@ decided here, once.
 
 import asyncio
 import hashlib
+import io
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -191,7 +192,7 @@ class OperatorClient:
         """
         headers = self._authorization() | {"Content-Type": _BYTES}
         path = self._base + cache_path(*self._attempt, key)
-        async with self._once(), self._session.put(path, data=content, headers=headers) as response:
+        async with self._once(), self._session.put(path, data=io.BytesIO(content), headers=headers) as response:
             response.raise_for_status()
 
     async def clean(self, cleaning: Cleaning) -> Cleaned:
@@ -231,8 +232,9 @@ class OperatorClient:
     async def _send(self, method: str, path: str, body: bytes | AsyncIterator[bytes], kind: str) -> str:
         try:
             headers = {"Content-Type": kind} | self._authorization()
+            data = io.BytesIO(body) if isinstance(body, bytes) else body  # sent in pieces, which blocks no other
             async with self._session.request(
-                method, self._base + path, data=body, headers=headers, allow_redirects=False
+                method, self._base + path, data=data, headers=headers, allow_redirects=False
             ) as response:
                 text = await response.text()
         except (aiohttp.ClientError, OSError, ValueError) as error:

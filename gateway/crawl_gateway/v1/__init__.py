@@ -9,6 +9,7 @@ from crawl_gateway.v1 import (
     exports,
     graphs,
     jobs,
+    login,
     models,
     results,
     schedules,
@@ -17,7 +18,7 @@ from crawl_gateway.v1 import (
 )
 
 _router = APIRouter(prefix="/v1")
-for _part in (jobs, schedules, deadletters, graphs, results, exports, statistics, events, webhooks):
+for _part in (jobs, schedules, deadletters, graphs, results, exports, statistics, events, webhooks, login):
     _router.include_router(_part.router)
 
-FACE = Face(name="v1", router=_router, prefixes=("/v1",), models=(*models.ALL, *webhooks.MODELS))
+FACE = Face(name="v1", router=_router, prefixes=("/v1",), models=(*models.ALL, *webhooks.MODELS, *login.MODELS))

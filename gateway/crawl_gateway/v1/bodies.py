@@ -1,7 +1,8 @@
 """JSON bodies ↔ jobs and schedules, and what every route of `/v1` documents."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from dataclasses import replace
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
@@ -12,22 +13,10 @@ from crawl_api.names import API_VERSION, KIND, SCHEDULE_KIND
 from crawl_client.errors import ValidationError as InvalidError
 from crawl_client.models import ApiObject
 from crawl_client.requested import NewJob, NewSchedule
-from crawl_gateway.errors import bad_request
+from crawl_gateway.errors import Problem, bad_request, render
 from crawl_gateway.faces import Json, gives
+from crawl_gateway.v1.examples import PROBLEMS
 from crawl_gateway.v1.models import Error
-
-_MEANINGS: Final = {
-    400: "The request cannot be understood.",
-    401: "The token is missing, unknown, expired, or not meant for here.",
-    403: "The caller may not do that there.",
-    404: "There is no such object, as far as the caller may know.",
-    409: "It exists already, or its state forbids it.",
-    412: "It has changed since.",
-    413: "The body is too large.",
-    422: "What was sent is invalid; `details` says all that is wrong.",
-    429: "Too many requests, or a quota is used up; `Retry-After` says for how long to wait.",
-    503: "The Kubernetes API does not answer, or the gateway has just started.",
-}
 
 Names = dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=262_144)]]
 
@@ -53,7 +42,15 @@ class _Manifest(_Closed):
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document what can go wrong, beside what always can."""
-    return {status: gives(_MEANINGS[status], Error) for status in sorted({401, 403, 422, 429, 503, *statuses})}
+    return errors({status: PROBLEMS[status] for status in sorted({401, 403, 422, 429, 503, *statuses})})
+
+
+def errors(known: Mapping[int, tuple[str, Problem]]) -> dict[int | str, dict[str, Any]]:
+    """Document errors, each by what it means and by one such."""
+    return {
+        status: gives(meaning, Error, example=render(replace(problem, request_id="order-17"))[1])
+        for status, (meaning, problem) in known.items()
+    }
 
 
 async def sent(request: Request) -> Any:

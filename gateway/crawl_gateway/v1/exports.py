@@ -1,9 +1,7 @@
 """`/v1/export`: all jobs that are meant, as JSON or CSV."""
 
-import csv
-import io
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from pydantic_core import to_json
@@ -14,8 +12,10 @@ from crawl_client.models import Job
 from crawl_client.rows import COLUMNS, row
 from crawl_gateway.selection import Paging
 from crawl_gateway.session import SessionOf
+from crawl_gateway.v1 import examples
 from crawl_gateway.v1.bodies import problems
 from crawl_gateway.v1.parameters import SelectionOf
+from crawl_gateway.v1.tables import CSV, csv_lines
 
 router: Final = APIRouter(tags=["jobs"])
 
@@ -34,7 +34,10 @@ _TEXTS: Final = {"type": "string"}
         200: {
             "description": "The jobs, the newest first.",
             "content": {
-                "application/json": {"schema": {"type": "array", "items": {"type": "object"}}},
+                "application/json": {
+                    "schema": {"type": "array", "items": {"type": "object"}},
+                    "example": [examples.ROW],
+                },
                 "text/csv": {"schema": _TEXTS},
             },
         },
@@ -64,23 +67,12 @@ async def _json(jobs: Sequence[Job]) -> AsyncIterator[bytes]:
 
 
 async def _csv(jobs: Sequence[Job]) -> AsyncIterator[bytes]:
-    yield _csv_lines([COLUMNS])
+    yield csv_lines([COLUMNS])
     for start in range(0, len(jobs), _AT_ONCE):
-        yield _csv_lines([_cell(value) for value in row(job).values()] for job in jobs[start : start + _AT_ONCE])
-
-
-def _csv_lines(rows: Any) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    """Keep a spreadsheet from taking a text, which anybody may have written, for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+        yield csv_lines(list(row(job).values()) for job in jobs[start : start + _AT_ONCE])
 
 
 _FORMS: Final[dict[str, tuple[str, Callable[[Sequence[Job]], AsyncIterator[bytes]]]]] = {
     "json": ("application/json", _json),
-    "csv": ("text/csv; charset=utf-8", _csv),
+    "csv": (CSV, _csv),
 }

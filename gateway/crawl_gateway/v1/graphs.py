@@ -15,9 +15,10 @@ from crawl_client.requested import NewJob
 from crawl_client.validation import check
 from crawl_gateway.faces import Json, gives, takes
 from crawl_gateway.session import SessionOf
+from crawl_gateway.v1 import examples
 from crawl_gateway.v1.bodies import job_of, listed, members, problems, sent
 from crawl_gateway.v1.many import outcome
-from crawl_gateway.v1.models import EXAMPLE_GRAPH, JobGraph, Outcome
+from crawl_gateway.v1.models import JobGraph, Outcome
 from crawl_gateway.v1.parameters import Key
 
 router: Final = APIRouter(tags=["jobs"])
@@ -35,7 +36,7 @@ class _Edge(BaseModel):
     "/graphs",
     operation_id="createGraph",
     summary="Make jobs that wait for each other",
-    openapi_extra=takes(JobGraph, example=EXAMPLE_GRAPH),
+    openapi_extra=takes(JobGraph, example=examples.GRAPH),
     responses={200: gives("What was made, and what was not, and why.", Outcome), **problems(400, 404, 413)},
 )
 async def create(request: Request, session: SessionOf, key: Key = "") -> Response:

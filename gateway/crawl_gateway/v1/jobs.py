@@ -10,9 +10,10 @@ from crawl_client.errors import ValidationError
 from crawl_gateway.errors import bad_request
 from crawl_gateway.faces import Json, gives, takes
 from crawl_gateway.session import SessionOf
+from crawl_gateway.v1 import examples
 from crawl_gateway.v1.bodies import job_of, listed, members, problems, sent, whole
 from crawl_gateway.v1.many import outcome
-from crawl_gateway.v1.models import EXAMPLE_JOB, Changes, CrawlJob, CrawlJobList, Jobs, NewCrawlJob, Outcome, Reason
+from crawl_gateway.v1.models import Changes, CrawlJob, CrawlJobList, Jobs, NewCrawlJob, Outcome, Reason
 from crawl_gateway.v1.pages import page
 from crawl_gateway.v1.parameters import Id, Key, PagingOf, SelectionOf
 
@@ -26,7 +27,7 @@ _JOB: Final[dict[int | str, dict[str, Any]]] = {200: gives("The job as it is now
     operation_id="createJob",
     summary="Make a job",
     status_code=201,
-    openapi_extra=takes(NewCrawlJob, example=EXAMPLE_JOB),
+    openapi_extra=takes(NewCrawlJob, example=examples.NEW_JOB),
     responses={201: gives("The job.", CrawlJob), **problems(400, 404, 409, 413)},
 )
 async def create(
@@ -44,7 +45,7 @@ async def create(
     "/jobs/bulk",
     operation_id="createJobs",
     summary="Make many jobs",
-    openapi_extra=takes(Jobs, example={"items": [EXAMPLE_JOB]}),
+    openapi_extra=takes(Jobs, example={"items": [examples.NEW_JOB]}),
     responses={200: gives("What was made, and what was not, and why.", Outcome), **problems(400, 404, 413)},
 )
 async def create_many(request: Request, session: SessionOf, key: Key = "") -> Response:

@@ -11,12 +11,19 @@ from crawl_api.enums import Phase, Priority
 from crawl_api.names import API_VERSION, KIND, SCHEDULE_KIND
 from crawl_api.schedule import ScheduledCrawlJobSpec, ScheduledCrawlJobStatus
 from crawl_api.status import CrawlJobStatus
+from crawl_gateway.v1 import examples
+from crawl_gateway.v1.examples import Example
 
 
 class Model(BaseModel):
     """A body; camelCase on the wire."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True)
+
+
+def shown(example: Example) -> ConfigDict:
+    """Document a model by an example."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
 
 
 class Metadata(Model):
@@ -31,12 +38,16 @@ class Metadata(Model):
 class NewCrawlJob(Model):
     """A job to be made: a CrawlJob as `kubectl apply` takes it, of which all but `spec` may be left out."""
 
+    model_config = shown(examples.NEW_JOB)
+
     metadata: Metadata = Metadata()
     spec: CrawlJobSpec
 
 
 class NewScheduledCrawlJob(Model):
     """A schedule to be made: a ScheduledCrawlJob as `kubectl apply` takes it."""
+
+    model_config = shown(examples.NEW_SCHEDULE)
 
     metadata: Metadata
     spec: ScheduledCrawlJobSpec
@@ -55,6 +66,8 @@ class ObjectMetadata(Metadata):
 class CrawlJob(Model):
     """A job."""
 
+    model_config = shown(examples.JOB)
+
     api_version: str = API_VERSION
     kind: str = KIND
     metadata: ObjectMetadata
@@ -65,6 +78,8 @@ class CrawlJob(Model):
 class ScheduledCrawlJob(Model):
     """A schedule."""
 
+    model_config = shown(examples.SCHEDULE)
+
     api_version: str = API_VERSION
     kind: str = SCHEDULE_KIND
     metadata: ObjectMetadata
@@ -74,6 +89,8 @@ class ScheduledCrawlJob(Model):
 
 class CrawlJobList(Model):
     """A page of a list of jobs. They lack what is long: data of results, errors, attempts, history."""
+
+    model_config = shown(examples.JOBS)
 
     items: list[CrawlJob]
     total: int
@@ -86,6 +103,8 @@ class CrawlJobList(Model):
 
 class ScheduledCrawlJobList(Model):
     """All schedules."""
+
+    model_config = shown({"items": [examples.SCHEDULE]})
 
     items: list[ScheduledCrawlJob]
 
@@ -121,11 +140,15 @@ class Failure(Model):
 class Jobs(Model):
     """Many jobs to be made."""
 
+    model_config = shown({"items": [examples.NEW_JOB]})
+
     items: Annotated[list[NewCrawlJob], Field(min_length=1)]
 
 
 class Outcome(Model):
     """What came of many."""
+
+    model_config = shown(examples.OUTCOME)
 
     done: list[CrawlJob]
     failed: list[Failure]
@@ -133,6 +156,8 @@ class Outcome(Model):
 
 class Reason(Model):
     """Why a job is where it is."""
+
+    model_config = shown(examples.REASON)
 
     name: str
     phase: Phase
@@ -157,11 +182,15 @@ class Changes(Model):
 class NextRuns(Model):
     """When a schedule is due."""
 
+    model_config = shown(examples.NEXT_RUNS)
+
     items: list[datetime]
 
 
 class Triggered(Model):
     """A run that was asked for."""
+
+    model_config = shown(examples.TRIGGERED)
 
     trigger: str
     """What the run will carry in its annotation `crawl-operator.io/trigger`."""
@@ -184,6 +213,8 @@ class Edge(Model):
 class JobGraph(Model):
     """Jobs that wait for each other; each has a name."""
 
+    model_config = shown(examples.GRAPH)
+
     items: Annotated[list[NewCrawlJob], Field(min_length=1)]
     edges: list[Edge] = []
 
@@ -191,8 +222,11 @@ class JobGraph(Model):
 class JobResult(Model):
     """What the last attempt of a job came to."""
 
+    model_config = shown(examples.RESULT)
+
     job: str
     success: bool
+    namespace: str
     items: int
     """Records."""
     bytes: int
@@ -209,6 +243,8 @@ class JobResult(Model):
 
 class Statistics(Model):
     """Numbers about the jobs that there are."""
+
+    model_config = shown(examples.STATISTICS)
 
     timestamp: datetime
     jobs: dict[str, Any]
@@ -245,17 +281,3 @@ ALL: Final[tuple[type[BaseModel], ...]] = (
     JobResult,
     Statistics,
 )
-
-EXAMPLE_JOB: Final = {
-    "metadata": {"name": "front-page"},
-    "spec": {"type": "Single", "single": {"url": "https://example.org/"}, "priority": "High"},
-}
-
-EXAMPLE_SCHEDULE: Final = {
-    "metadata": {"name": "every-night"},
-    "spec": {"schedule": "0 2 * * *", "timeZone": "Europe/Berlin", "jobTemplate": {"spec": EXAMPLE_JOB["spec"]}},
-}
-EXAMPLE_GRAPH: Final = {
-    "items": [EXAMPLE_JOB, {"metadata": {"name": "next"}, "spec": EXAMPLE_JOB["spec"]}],
-    "edges": [{"job": "next", "after": "front-page", "condition": "Finished"}],
-}

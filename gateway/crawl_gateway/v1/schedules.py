@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from crawl_gateway.faces import Json, gives, takes
 from crawl_gateway.session import SessionOf
+from crawl_gateway.v1 import examples
 from crawl_gateway.v1.bodies import problems, schedule_of, sent, whole
 from crawl_gateway.v1.models import (
-    EXAMPLE_SCHEDULE,
     NewScheduledCrawlJob,
     NextRuns,
     ScheduledCrawlJob,
@@ -29,7 +29,7 @@ _SCHEDULE: Final[dict[int | str, dict[str, Any]]] = {200: gives("The schedule as
     operation_id="createSchedule",
     summary="Make a schedule",
     status_code=201,
-    openapi_extra=takes(NewScheduledCrawlJob, example=EXAMPLE_SCHEDULE),
+    openapi_extra=takes(NewScheduledCrawlJob, example=examples.NEW_SCHEDULE),
     responses={201: gives("The schedule.", ScheduledCrawlJob), **problems(400, 404, 409, 413)},
 )
 async def create(request: Request, session: SessionOf) -> Response:

@@ -21,5 +21,5 @@ router: Final = APIRouter(tags=["statistics"])
     responses={200: gives("The numbers.", Statistics), **problems(400, 404)},
 )
 async def statistics(session: SessionOf) -> Response:
-    """Count what is there now; percentiles are exact, of the latest 1,000 jobs that have ended."""
+    """Count what is there now; average and percentiles are exact, of the latest 1,000 that have ended."""
     return Json(shown(await session.jobs.statistics()))

@@ -15,19 +15,15 @@ from crawl_client.models import Job
 from crawl_gateway.errors import RefusedError, missing, refused
 from crawl_gateway.faces import Json, gives, takes
 from crawl_gateway.session import Session, SessionOf
+from crawl_gateway.v1 import examples
 from crawl_gateway.v1.bodies import problems, sent
-from crawl_gateway.v1.models import Model
+from crawl_gateway.v1.models import Model, shown
 from crawl_gateway.v1.parameters import Id
 from crawl_gateway.webhooks.ledger import State, end_of, hooks_of, id_of, read
 
 router: Final = APIRouter(tags=["webhooks"])
 
 _TRIES: Final = 5
-_EXAMPLE: Final = {
-    "url": "https://example.org/hooks/crawls",
-    "events": ["Failed", "DeadLetter"],
-    "secretRef": {"name": "hooks"},
-}
 
 
 class WebhookDelivery(Model):
@@ -52,6 +48,8 @@ class KnownWebhook(Webhook):
 class Webhooks(Model):
     """All webhooks of a job."""
 
+    model_config = shown(examples.WEBHOOKS)
+
     items: list[KnownWebhook]
 
 
@@ -74,7 +72,7 @@ async def list_webhooks(id: Id, session: SessionOf) -> Response:  # noqa: A002 -
     operation_id="addWebhook",
     summary="Add a webhook",
     status_code=201,
-    openapi_extra=takes(Webhook, example=_EXAMPLE),
+    openapi_extra=takes(Webhook, example=examples.WEBHOOK),
     responses={201: gives("All webhooks of the job.", Webhooks), **problems(400, 404, 409, 413, 422)},
 )
 async def add(id: Id, request: Request, session: SessionOf) -> Response:  # noqa: A002 - the word on the wire

@@ -12,6 +12,35 @@ SINGLE: dict[str, Any] = {"type": "Single", "single": {"url": "https://example.o
 COUNTS_HOLD = 1.1
 """Seconds after which the gateway counts anew."""
 CREATED = "2026-03-01T10:00:00Z"
+PATHS = {
+    **{
+        f"{base}{path}": methods
+        for base in ("/workers", "/api/v1/workers")
+        for path, methods in {
+            "/jobs": {"get", "post"},
+            "/jobs/{job_id}": {"get"},
+            "/jobs/{job_id}/result": {"get"},
+            "/stats/queue": {"get"},
+            "/queue/stats": {"get"},
+            "/stats/workers": {"get"},
+            "/stats": {"get"},
+            "/metrics": {"get"},
+            "/schedule": {"get", "post"},
+            "/scheduled": {"get", "post"},
+            "/schedule/{job_id}": {"delete"},
+            "/scheduled/{job_id}": {"delete"},
+        }.items()
+    },
+    "/tasks": {"get", "post"},
+    "/tasks/{task_id}": {"get", "delete"},
+    "/workers": {"get"},
+    "/schemas": {"get"},
+    "/schemas/{task_type}": {"get"},
+    "/statistics": {"get"},
+    "/jobs": {"post"},
+    "/jobs/{jobId}": {"get"},
+}
+"""Every path of the dialects, and its methods."""
 
 
 def job(phase: Phase | None = None, *, spec: dict[str, Any] | None = None, **more: Any) -> Job:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from dialect_cases import PATHS
 from pydantic import BaseModel
 
 from crawl_client.kubeconfig import Login
@@ -18,34 +19,6 @@ from crawl_gateway.dialects.workers import models as workers
 from crawl_gateway.settings import Settings
 
 METHODS = {"get", "post", "delete", "patch", "put"}
-PATHS = {
-    **{
-        f"{base}{path}": methods
-        for base in ("/workers", "/api/v1/workers")
-        for path, methods in {
-            "/jobs": {"get", "post"},
-            "/jobs/{job_id}": {"get"},
-            "/jobs/{job_id}/result": {"get"},
-            "/stats/queue": {"get"},
-            "/queue/stats": {"get"},
-            "/stats/workers": {"get"},
-            "/stats": {"get"},
-            "/metrics": {"get"},
-            "/schedule": {"get", "post"},
-            "/scheduled": {"get", "post"},
-            "/schedule/{job_id}": {"delete"},
-            "/scheduled/{job_id}": {"delete"},
-        }.items()
-    },
-    "/tasks": {"get", "post"},
-    "/tasks/{task_id}": {"get", "delete"},
-    "/workers": {"get"},
-    "/schemas": {"get"},
-    "/schemas/{task_type}": {"get"},
-    "/statistics": {"get"},
-    "/jobs": {"post"},
-    "/jobs/{jobId}": {"get"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +30,12 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
     for path, methods in PATHS.items():
         for method in methods:
             yield path, method, document["paths"][path][method]
+
+
+def test_the_document_has_a_title_a_version_and_a_description(document: dict[str, Any]) -> None:
+    info = document["info"]
+    assert (info["title"], info["version"]) == ("Crawl gateway", "1.0.0")
+    assert "Kubernetes token" in info["description"]
 
 
 def test_every_operation_is_there(document: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from dialect_cases import UID, entry_of, job
+from dialect_cases import CREATED, UID, entry_of, job
 from pydantic import ValidationError as Malformed
 
 from crawl_api.enums import Phase
@@ -127,6 +127,23 @@ def test_a_worker_is_told(current: Job | None, number: int | None) -> None:
         "tasks_failed": 2,
         "current_task_id": number,
     }
+
+
+@pytest.mark.parametrize(
+    ("phase", "status", "beat", "current"),
+    [
+        (Phase.PROCESSING, {"updatedAt": "2026-03-01T10:00:07Z"}, "2026-03-01T10:00:07Z", 17),
+        (Phase.PROCESSING, {}, CREATED, 17),
+        (Phase.COMPLETED, {}, CREATED, None),
+        (Phase.FAILED, {"updatedAt": None}, CREATED, None),
+    ],
+)
+def test_a_worker_was_heard_of_when_its_job_changed_or_was_made(
+    phase: Phase, status: dict[str, Any], beat: str, current: int | None
+) -> None:
+    (use,) = count([entry_of(job(phase, workerId="a-1", **status))]).workers
+    told = translate.worker(use, {UID: 17}).model_dump(mode="json")
+    assert (told["worker_id"], told["last_heartbeat"], told["current_task_id"]) == ("a-1", beat, current)
 
 
 def test_every_status_is_counted_though_there_be_none() -> None:

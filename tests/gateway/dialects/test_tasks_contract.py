@@ -18,7 +18,7 @@ from crawl_client import (
 )
 from demo.serving import LoopbackServer
 from demo.site import DemoSite
-from gateway_client import Gateway, GatewayProcess, Tenant, gateway, tenant
+from gateway_client import Gateway, GatewayProcess, Tenant, gateway, single, tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import wait_until
 
@@ -181,6 +181,18 @@ def test_tasks_are_listed_by_status_the_newest_first(call: Gateway, done: dict[s
     assert len(call.get("/tasks", limit=2)) == 2
 
 
+def test_a_list_without_a_limit_has_a_hundred_tasks(process: GatewayProcess, cluster: LocalCluster) -> None:
+    with tenant(cluster, "hundred") as made, Gateway(process, made) as client:
+        items = [single(f"task-{number}") for number in range(101)]
+        assert len(client.call("POST", "/v1/jobs/bulk", 200, {"items": items})["done"]) == 101
+        newest = client.get("/tasks")
+        assert len({task["id"] for task in newest}) == 100
+        everything = client.get("/tasks", limit=101)
+        assert (everything[:100], len(everything)) == (newest, 101)
+        for limit in (25, 50):
+            assert client.get("/tasks", limit=limit) == newest[:limit]
+
+
 @pytest.mark.parametrize(
     ("params", "status"),
     [
@@ -272,12 +284,22 @@ def test_workers_are_listed_the_newest_heartbeat_first(call: Gateway, done: dict
     beats = [datetime.fromisoformat(worker["last_heartbeat"]) for worker in workers]
     assert beats == sorted(beats, reverse=True)
     assert all(timedelta(seconds=-5) < datetime.now(UTC) - beat < timedelta(minutes=5) for beat in beats)
-    by_name = {worker["worker_id"]: worker for worker in workers}
-    for name, processed, failed in (("completed", 1, 0), ("failed", 1, 1)):
-        if (worker := by_name.get(done[name]["claimed_by"])) is not None:
-            assert (worker["tasks_processed"], worker["tasks_failed"]) == (processed, failed)
-            assert worker["current_task_id"] is None
-    assert {done["completed"]["claimed_by"], done["failed"]["claimed_by"]} & set(by_name)
+    assert {done["completed"]["claimed_by"], done["failed"]["claimed_by"]} <= {each["worker_id"] for each in workers}
+
+
+def test_a_busy_worker_stands_beside_idle_ones(call: Gateway, done: dict[str, dict[str, Any]], site: DemoSite) -> None:
+    busy = create(call, "single_crawl", {"url": site.url("/slow")}, 10)
+    wait_until(lambda: call.get(f"/tasks/{busy['id']}")["status"] == "claimed", "it is claimed", 30)
+    claimed = call.get(f"/tasks/{busy['id']}")["claimed_by"]
+    time.sleep(COUNTS_HOLD)
+    told = {
+        worker["worker_id"]: (worker["tasks_processed"], worker["tasks_failed"], worker["current_task_id"])
+        for worker in call.get("/workers")
+    }
+    assert told[claimed] == (0, 0, busy["id"])
+    assert told[done["completed"]["claimed_by"]] == (1, 0, None)
+    assert told[done["failed"]["claimed_by"]] == (1, 1, None)
+    call.call("DELETE", f"/tasks/{busy['id']}", 204)
 
 
 def test_schemas_tell_what_tasks_are_told(call: Gateway) -> None:

@@ -441,6 +441,30 @@ def test_a_schedule_that_is_disabled_has_no_next_run(call: Gateway) -> None:
     assert (found["enabled"], found["next_execution_at"]) == (False, None)
 
 
+def test_a_schedule_tells_of_its_runs(call: Gateway, owner: Tenant, operator: OperatorProcess, site: DemoSite) -> None:
+    template = {"job_template": single(site.url("/")), "priority": "High", "enabled": False}
+    made = call.call("POST", f"{SERVER}/schedule", 200, {**MIDNIGHT, **template, "name": "runs"})
+
+    def told(base: str = SERVER) -> dict[str, Any]:
+        (found,) = [each for each in call.get(f"{base}/schedule") if each["id"] == made["id"]]
+        return dict(found)
+
+    for count in (1, 2):
+        asked = datetime.now(UTC).replace(microsecond=0)
+        call.call("POST", f"/v1/schedules/{made['id']}/trigger", 202)
+        wait_until(lambda count=count: told()["execution_count"] == count, "it has run", 30)  # type: ignore[misc]
+        executed = datetime.fromisoformat(told()["last_executed_at"])
+        assert asked <= executed <= datetime.now(UTC)
+        runs = call.get("/v1/jobs", schedule="runs")["items"]
+        assert len(runs) == count
+        for run in runs:
+            ended(call, run["metadata"]["uid"])
+    state = owner.jobs.get("runs", "scheduledcrawljob")["status"]
+    for base in BOTH:
+        assert (told(base)["last_executed_at"], told(base)["execution_count"]) == (state["lastExecutedAt"], 2)
+    call.call("DELETE", f"{SERVER}/schedule/{made['id']}", 204)
+
+
 def test_a_schedule_hands_its_settings_to_its_jobs(call: Gateway, owner: Tenant) -> None:
     more = {"priority": "high", "retry_config": {"max_attempts": 2}, "metadata": {"a": 1}}
     made = call.call("POST", f"{SERVER}/schedule", 200, {**MIDNIGHT, **more, "name": "settings"})
@@ -499,7 +523,7 @@ def test_a_store_that_fails_is_500(call: Gateway, proxy: ApiProxy) -> None:
 
 
 def test_a_failed_call_is_logged(call: Gateway, process: GatewayProcess) -> None:
-    call.get(f"{SERVER}/jobs/{NOBODY}", 404, token="secret")
+    call.get(f"{SERVER}/jobs/{NOBODY}", 404, token="open-sesame")
     wait_until(lambda: f"GET {SERVER}/jobs/{NOBODY} 404" in process.log, "it is logged", 5)
     assert any("WARNING" in line and "NotFound" in line and NOBODY in line for line in process.log.splitlines())
     assert "open-sesame" not in process.log

@@ -52,13 +52,16 @@ async def custom(context: Context) -> AsyncGenerator[Finding, None]:
 
 
 async def run(processor: CustomProcessor, parameters: BaseModel, context: Context) -> AsyncGenerator[Finding, None]:
-    """Yield what a processor yields, and close it at the end."""
+    """Yield what a processor yields, and close it at the end.
+
+    It may expect more than there is yet; once it has come to its end, what there is was all.
+    """
     records = processor.run(parameters, context)
-    context.expect(context.items)
     try:
         async for record in records:
             yield Finding(records=[record])
-            context.expect(context.items)
+            context.expect(max(context.expected, context.items))
+        context.expect(context.items)
     finally:
         await records.aclose()
 

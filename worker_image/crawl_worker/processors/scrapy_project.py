@@ -1,20 +1,23 @@
 """`scrapy`: run a spider of a Scrapy project that the image brings, as scrapyd would.
 
 The project is found as the `scrapy` command finds it, by `scrapy.cfg` in the working directory or
-`SCRAPY_SETTINGS_MODULE`. Its items become records, their count the progress. The guard against internal addresses
-holds for it too; what the job and the administrator limit wins over the project's settings.
+`SCRAPY_SETTINGS_MODULE`. Its items become records, and so do the pages that its spider raised at; responses and bytes
+are told as Scrapy counts them. The guard against internal addresses holds for it too; what the job and the
+administrator limit wins over the project's settings.
 """
 
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
 from itemadapter import ItemAdapter
 from pydantic import BaseModel, ConfigDict, Field
 from scrapy import signals
-from scrapy.crawler import AsyncCrawlerRunner
+from scrapy.crawler import AsyncCrawlerRunner, Crawler
+from scrapy.http import Response
 from scrapy.settings import Settings
 from scrapy.utils.conf import init_env
 from scrapy.utils.project import get_project_settings
@@ -29,6 +32,8 @@ from crawl_worker.records import Record
 _FORCED: Final = 100
 """Priority above those that Scrapy knows."""
 _STOP_SECONDS: Final = 4.0
+_TELL_SECONDS: Final = 0.5
+"""Between two looks at Scrapy's stats; progress is reported less often."""
 
 
 class ScrapyRun(BaseModel):
@@ -53,33 +58,65 @@ async def run(parameters: ScrapyRun, context: Context) -> AsyncGenerator[Record,
     except KeyError:
         known = ", ".join(sorted(runner.spider_loader.list())) or "none"
         raise InvalidJobError(f"no spider is called {parameters.spider}; there are: {known}") from None
-    items: asyncio.Queue[Any] = asyncio.Queue()
+    found: asyncio.Queue[Any] = asyncio.Queue()
     reasons: list[str] = []
 
     def scraped(item: Any) -> None:
-        items.put_nowait(item)
+        found.put_nowait(item)
+
+    def raised(failure: Any, response: Response) -> None:
+        error = PageError("SpiderError", f"the spider raised {failure.type.__name__}: {failure.getErrorMessage()}")
+        name = _name(response.url, parameters.spider)
+        found.put_nowait(Record(url=name, error=error.job_error(name, context.job.attempt)))
 
     def closed(reason: str) -> None:
         reasons.append(reason)
 
     crawler.signals.connect(scraped, signals.item_scraped)
+    crawler.signals.connect(raised, signals.spider_error)
     crawler.signals.connect(closed, signals.spider_closed)
     crawl = asyncio.ensure_future(runner.crawl(crawler, **parameters.arguments))
-    crawl.add_done_callback(lambda _: items.put_nowait(None))
-    try:
-        while (item := await items.get()) is not None:
-            yield _record(item, parameters.spider)
-        crawl.result()
-    finally:
-        if not crawl.done():
-            stopping = asyncio.ensure_future(crawler.stop_async())
-            await asyncio.wait({stopping, crawl}, timeout=_STOP_SECONDS)
+    crawl.add_done_callback(lambda _: found.put_nowait(None))
+    async with _telling(crawler, context):
+        try:
+            while (item := await found.get()) is not None:
+                yield item if isinstance(item, Record) else _record(item, parameters.spider)
+            crawl.result()
+        finally:
+            if not crawl.done():
+                stopping = asyncio.ensure_future(crawler.stop_async())
+                await asyncio.wait({stopping, crawl}, timeout=_STOP_SECONDS)
     if reasons != ["finished"]:
         error = PageError(
             "SpiderStopped", f"the spider ended with: {', '.join(reasons) or 'no reason'}", retryable=True
         )
         name = f"spider:{parameters.spider}"
         yield Record(url=name, error=error.job_error(name, context.job.attempt))
+
+
+@asynccontextmanager
+async def _telling(crawler: Crawler, context: Context) -> AsyncIterator[None]:
+    """Tell as progress what Scrapy has received, until the block ends."""
+    received = 0
+
+    def tell() -> None:
+        nonlocal received
+        if (stats := crawler.stats) is not None:
+            context.expect(max(context.expected, stats.get_value("response_received_count", 0)))
+            before, received = received, stats.get_value("downloader/response_bytes", 0)
+            context.received(received - before)
+
+    async def tell_on() -> None:
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            tell()
+
+    telling = asyncio.create_task(tell_on())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        tell()
 
 
 def _settings(parameters: ScrapyRun, context: Context) -> Settings:
@@ -107,9 +144,11 @@ def _record(item: Any, spider: str) -> Record:
     """Return an item as a record, named by where it was found and by what it says."""
     data = json.loads(json.dumps(ItemAdapter(item).asdict(), cls=ScrapyJSONEncoder))
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
-    found = data.get("url")
-    name = found if isinstance(found, str) and 0 < len(found) < 2000 else f"spider:{spider}"
-    return Record(url=f"{name}#{digest}", data=data)
+    return Record(url=f"{_name(data.get('url'), spider)}#{digest}", data=data)
+
+
+def _name(found: Any, spider: str) -> str:
+    return found if isinstance(found, str) and 0 < len(found) < 2000 else f"spider:{spider}"
 
 
 processor: Final = CustomProcessor(ScrapyRun, run, examples=({"spider": "quotes", "arguments": {"tag": "humor"}},))

@@ -29,5 +29,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.namespaces -}}
 {{- $_ := set $own "defaultNamespace" (first .) -}}
 {{- end -}}
+{{- if .Values.gateway.loginSecret -}}
+{{- $_ := set $own "login" (dict "clientSecretFile" "/etc/crawl-gateway-login/client-secret") -}}
+{{- end -}}
 {{- mergeOverwrite $own (deepCopy .Values.gateway.settings) | toYaml -}}
 {{- end -}}

@@ -101,6 +101,8 @@ class TaskErrors(Wire):
 class BadTask(Wire):
     """The task was not stored."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"detail": {"errors": ["url: required"]}}]})
+
     detail: TaskErrors
 
 

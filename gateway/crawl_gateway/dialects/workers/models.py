@@ -254,7 +254,7 @@ class ScheduledJobResponse(Wire):
 
 
 class MetricsResponse(Wire):
-    """Numbers of the jobs that there are; percentiles over the last 1,000 that have ended, exact."""
+    """Numbers of the jobs that there are; average and percentiles over the last 1,000 that have ended, exact."""
 
     jobs_submitted: int
     jobs_completed: int

@@ -118,7 +118,7 @@ async def workers(session: SessionOf) -> WorkerPoolStatsResponse:
 
 @_routes.get("/metrics", summary="Measure jobs", responses=answered(examples.METRICS) | problems(WorkersError))
 async def metrics(session: SessionOf) -> MetricsResponse:
-    """Count and time the jobs that there are; percentiles are exact, over the last 1,000 that have ended."""
+    """Count and time the jobs that there are; average and percentiles are exact, over the last 1,000 that ended."""
     return answers.metrics(await session.jobs.statistics())
 
 
