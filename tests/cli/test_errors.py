@@ -14,6 +14,8 @@ from client_cluster import account, kubeconfig_of
 from local_cluster.cluster import LocalCluster
 from operator_process import free_port, namespace
 
+pytestmark = pytest.mark.long
+
 NOTHING = "https://127.0.0.1:1"
 
 

@@ -10,7 +10,7 @@ from demo.pages import PAGES
 from demo.site import DemoSite
 from operator_process import Jobs
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogue/")][:8]
 GREEN = b"\x1b[32m"

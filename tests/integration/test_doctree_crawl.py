@@ -10,7 +10,7 @@ import doctree
 from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 PAGES = 240
 PER_JOB = 48

@@ -13,7 +13,7 @@ from kstatus import kstatus
 from local_cluster.cluster import LocalCluster
 from operator_process import ROOT, Jobs, OperatorProcess, manifest, namespace
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 HEALTH = (ROOT / "docs" / "gitops" / "crawljob-health.lua").read_text()
 

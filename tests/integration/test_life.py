@@ -217,6 +217,8 @@ def test_kubectl_shows_a_job_as_people_expect(jobs: Jobs, operator: OperatorProc
             env=os.environ | jobs.cluster.env,
             stdout=screen,
         )
+        jobs.apply("before", single={"url": site.base_url}, suspend=True)
+        wait_until(lambda: "before" in seen.read_text(), "the watch has begun", 20)
         urls = [*(site.url(path) for path in PATHS), site.base_url + "/nowhere"]
         jobs.apply("shown", batch={"urls": urls}, priority="High", fetch={"concurrency": 2})
         waited = jobs.kubectl("wait", "--for=condition=Complete", "crawljob/shown", "--timeout=60s")
@@ -224,7 +226,8 @@ def test_kubectl_shows_a_job_as_people_expect(jobs: Jobs, operator: OperatorProc
         watch.terminate()
         watch.wait(timeout=10)
     assert "condition met" in waited.stdout
-    header, *rows = seen.read_text().splitlines()
+    header, *lines = seen.read_text().splitlines()
+    rows = [line for line in lines if line.startswith("shown ")]
     assert header.split() == ["NAME", "TYPE", "PRIORITY", "PHASE", "PROGRESS", "RETRIES", "WORKER", "AGE"]
     phases = list(dict.fromkeys(row.split()[3] for row in rows))
     assert phases == ["Pending", "Processing", "PartialSuccess"]

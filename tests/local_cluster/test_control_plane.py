@@ -20,7 +20,7 @@ import pytest
 
 from local_cluster import Image, LocalCluster, LocalClusterError, states
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 _GONE_SECONDS = 20
 _HOLDER = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from node_under_test import Json, Node
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 def state(pod: Json, index: int = 0) -> Json:
