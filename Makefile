@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test test-long coverage screenshots faults bench-reconcile bench-schedule bench-worker bench-gateway \
+.PHONY: help setup build demo demo-down test test-long screenshots faults bench-reconcile bench-schedule bench-worker bench-gateway \
   bench-test e2e kind check fix generate lock clean
 
 help: ## List the commands
@@ -41,12 +41,6 @@ demo-down: $(INSTALLED) ## End a demo that was kept
 
 test: build ## Run all tests, on a real API server
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
-
-coverage: build ## Measure which lines the tests run that need no cluster, in all their processes (ARGS go to pytest)
-	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile --quiet \
-	  -m 'not (benchmarks or cluster or e2e or faults or long)' $(ARGS); tests=$$?; \
-	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$tests
 
 screenshots: build ## Make the pictures of the gateway's page anew (needs Chromium)
 	@mkdir -p docs/images

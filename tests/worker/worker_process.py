@@ -51,7 +51,6 @@ class Worker:
 
     def environment(self, **more: str) -> dict[str, str]:
         return {
-            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
             "PATH": os.environ["PATH"],
             "PYTHONWARNINGS": "error::ResourceWarning,default::DeprecationWarning:__main__",
             "CRAWL_ASSIGNMENT_FILE": str(self.assignment),
