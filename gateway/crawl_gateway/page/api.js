@@ -69,7 +69,7 @@ export async function ask(method, path, { query = {}, body, headers = {}, signal
     if (signal?.aborted) throw error;
     throw new Refused(0, "The gateway cannot be reached.");
   });
-  if (!answer.ok) throw await refusal(answer);
+  if (!answer.ok) throw await refusal(answer, signal);
   return answer;
 }
 
@@ -97,9 +97,12 @@ export function of(kind, item, verb = "") {
   return [`v1/${kind}/${encodeURIComponent(name)}${verb && `/${verb}`}`, { query: { namespace } }];
 }
 
-/** @param {Response} answer */
-async function refusal(answer) {
-  const { error = {} } = await answer.json().catch(() => ({}));
+/** @param {Response} answer @param {AbortSignal} [signal] */
+async function refusal(answer, signal) {
+  const { error = {} } = await answer.json().catch((failure) => {
+    if (signal?.aborted) throw failure; // nobody waits for it any more
+    return {};
+  });
   const wait = Number(answer.headers.get("Retry-After")) || 0;
   return new Refused(answer.status, error.message || `${answer.status} ${answer.statusText}`, error.details, wait);
 }
