@@ -75,6 +75,16 @@ def operator(
 
 
 @pytest.fixture(scope="module")
+def handing_out(
+    cluster: LocalCluster, operator: OperatorProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    """A gateway that knows where the owner's operator hands out results."""
+    settings = {"tokenSeconds": 1, "rightsSeconds": 1, "resultsUrl": operator.url}
+    with gateway(cluster, tmp_path_factory.mktemp("gateway"), **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def site() -> Iterator[DemoSite]:
     """A site with a page that takes its time."""
     with DemoSite(delays={"/slow": 20}) as running:

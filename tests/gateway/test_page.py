@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +10,10 @@ from aiohttp import web
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.common.keys import Keys
 
-from client_cluster import account
 from demo.serving import LoopbackServer
 from gateway_browser import Browser
-from gateway_client import EVERYTHING, Gateway, GatewayProcess, Tenant, gateway, single
-from local_cluster.cluster import LocalCluster
-from operator_process import Jobs, OperatorProcess, namespace, wait_until
+from gateway_client import Gateway, GatewayProcess, Tenant, single
+from operator_process import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
@@ -43,33 +40,8 @@ def site() -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture(scope="module")
-def space(cluster: LocalCluster) -> Iterator[Jobs]:
-    with namespace(cluster, f"page-{uuid.uuid4().hex[:8]}") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def operator(cluster: LocalCluster, space: Jobs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    with OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), namespaces=[space.namespace]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def owner(cluster: LocalCluster, space: Jobs, operator: OperatorProcess) -> Tenant:
-    """Somebody with a namespace in which an operator is at work."""
-    assert operator.pid
-    return Tenant(space, account(cluster, space.namespace, "caller", EVERYTHING))
-
-
-@pytest.fixture(scope="module")
-def process(
-    cluster: LocalCluster, operator: OperatorProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[GatewayProcess]:
-    """A gateway that knows where the operator hands out results."""
-    with gateway(
-        cluster, tmp_path_factory.mktemp("gateway"), tokenSeconds=1, rightsSeconds=1, resultsUrl=operator.url
-    ) as running:
-        yield running
+def process(handing_out: GatewayProcess) -> GatewayProcess:
+    return handing_out
 
 
 def test_a_job_is_submitted_watched_and_read(page: Browser, site: LoopbackServer, call: Gateway) -> None:

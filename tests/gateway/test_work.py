@@ -4,58 +4,21 @@ import csv
 import hashlib
 import io
 import json
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from client_cluster import account
 from demo.site import DemoSite
-from gateway_client import EVERYTHING, Gateway, GatewayProcess, Tenant, gateway, single
-from local_cluster.cluster import LocalCluster
-from operator_process import Jobs, OperatorProcess, namespace, wait_until
+from gateway_client import EVERYTHING, Gateway, GatewayProcess, Tenant, single
+from operator_process import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
-def space(cluster: LocalCluster) -> Iterator[Jobs]:
-    with namespace(cluster, f"work-{uuid.uuid4().hex[:8]}") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def operator(cluster: LocalCluster, space: Jobs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    with OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), namespaces=[space.namespace]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def process(
-    cluster: LocalCluster, operator: OperatorProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[GatewayProcess]:
-    """A gateway that knows where the operator hands out results."""
-    with gateway(cluster, tmp_path_factory.mktemp("gateway"), resultsUrl=operator.url) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def owner(cluster: LocalCluster, space: Jobs) -> Tenant:
-    """Somebody with a namespace in which an operator is at work."""
-    return Tenant(space, account(cluster, space.namespace, "caller", EVERYTHING))
-
-
-@pytest.fixture(scope="module")
-def call(process: GatewayProcess, owner: Tenant) -> Iterator[Gateway]:
-    with Gateway(process, owner) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[DemoSite]:
-    with DemoSite() as running:
-        yield running
+def process(handing_out: GatewayProcess) -> GatewayProcess:
+    return handing_out
 
 
 def test_a_crawl_runs_and_its_result_is_read(call: Gateway, site: DemoSite) -> None:
