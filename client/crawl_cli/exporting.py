@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -12,11 +12,15 @@ from crawl_cli.output import note
 from crawl_client.client import CrawlClient
 from crawl_client.errors import ResultUnavailableError
 from crawl_client.models import Job
-from crawl_client.rows import row
+from crawl_client.rows import COLUMNS, RECORD_COLUMNS, row
 
 FORMS: Final = ("json", "jsonl", "csv", "parquet")
 
 Rows = AsyncIterator[dict[str, Any]]
+
+OF_JOBS: Final = COLUMNS
+OF_RECORDS: Final = ("job", *RECORD_COLUMNS)
+"""What rows may hold: the columns of a table, whatever its first row has."""
 
 
 def form_of(form: str, file: Path | None) -> str:
@@ -55,14 +59,14 @@ async def records(client: CrawlClient, source: AsyncIterator[Job]) -> Rows:
             note(f"warning: {error}")
 
 
-async def write(rows: Rows, form: str, file: Path | None) -> int:
-    """Write rows and return how many there were."""
+async def write(rows: Rows, columns: Sequence[str], form: str, file: Path | None) -> int:
+    """Write rows, in CSV with these columns, and return how many there were."""
     if form == "parquet":
         return await _parquet(rows, file)
     if file is None:
-        return await _stream(rows, form, sys.stdout)
+        return await _stream(rows, columns, form, sys.stdout)
     with file.open("w", encoding="utf-8", newline="") as target:
-        return await _stream(rows, form, target)
+        return await _stream(rows, columns, form, target)
 
 
 def line(values: dict[str, Any]) -> str:
@@ -70,16 +74,15 @@ def line(values: dict[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, default=str) + "\n"
 
 
-async def _stream(rows: Rows, form: str, target: IO[str]) -> int:
+async def _stream(rows: Rows, columns: Sequence[str], form: str, target: IO[str]) -> int:
     count = 0
-    writer: csv.DictWriter[str] | None = None
+    writer = csv.DictWriter(target, columns, extrasaction="ignore", lineterminator="\n")
     if form == "json":
         target.write("[")
+    elif form == "csv":
+        writer.writeheader()
     async for values in rows:
         if form == "csv":
-            if writer is None:
-                writer = csv.DictWriter(target, list(values), extrasaction="ignore", lineterminator="\n")
-                writer.writeheader()
             writer.writerow({key: _cell(value) for key, value in values.items()})
         else:
             target.write((",\n" if count else "\n") + line(values).rstrip() if form == "json" else line(values))

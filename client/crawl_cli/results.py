@@ -77,7 +77,8 @@ async def export(
     else:
         source = session.client.jobs.iterate(Filter(phase, labels=selector))
     rows = exporting.records(session.client, source) if records else exporting.jobs(source)
-    count = await exporting.write(rows, chosen, to)
+    columns = exporting.OF_RECORDS if records else exporting.OF_JOBS
+    count = await exporting.write(rows, columns, chosen, to)
     if to is not None:
         note(f"{count} {'records' if records else 'jobs'} → {to}")
     return 0

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -58,7 +59,7 @@ class Exchange:
 
         Raises:
             RefusedError: 401: the provider does not take them; 429: it has enough; 502: it does not take the gateway,
-                or says what nobody understands; 503: it does not answer.
+                or says what nobody understands; 503: it does not answer, or the client's secret cannot be read.
         """
         try:
             async with asyncio.timeout(_SECONDS):
@@ -73,8 +74,8 @@ class Exchange:
         auth = None
         if self._settings.client_secret_file is None:
             form["client_id"] = self._settings.client_id
-        else:  # read each time: a mounted Secret changes
-            secret = (await asyncio.to_thread(self._settings.client_secret_file.read_text)).strip()
+        else:
+            secret = await asyncio.to_thread(_secret, self._settings.client_secret_file)
             auth = httpx2.BasicAuth(quote_plus(self._settings.client_id), quote_plus(secret))
         request = self._http.build_request("POST", self._settings.token_endpoint, data=form)
         response = await self._http.send(request, auth=auth, stream=True)
@@ -91,6 +92,19 @@ class Exchange:
         except ValueError:
             said = None
         return response.status_code, said if isinstance(said, dict) else {}
+
+
+def _secret(file: Path) -> str:
+    """Read the client's secret: each time, for a mounted Secret changes.
+
+    Raises:
+        RefusedError: 503.
+    """
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        _log.error("login: clientSecretFile %s: %s", file, getattr(error, "strerror", None) or "no text")
+        raise refused(503, "LoginUnavailable", "the gateway cannot read its client secret") from error
 
 
 def _granted(which: str, status: int, answer: Mapping[str, Any]) -> Granted:

@@ -81,6 +81,10 @@ def test_results_are_shown_saved_and_exported(crawl: Program, done: str, tmp_pat
     assert (tmp_path / "pages.parquet").read_bytes()[:4] == b"PAR1"
     rows = list(csv.DictReader(crawl.says("export", "--format", "csv").splitlines()))
     assert [(row["name"], row["phase"], row["succeeded"]) for row in rows] == [(done, "PartialSuccess", "3")]
+    records = list(csv.DictReader(crawl.says("export", done, "--records", "--format", "csv").splitlines()))
+    assert [(bool(row["title"]), bool(row["error"])) for row in records].count((True, False)) == 3
+    assert [(bool(row["title"]), bool(row["error"])) for row in records].count((False, True)) == 1
+    assert crawl.says("export", "--format", "csv", "-l", "no=job").startswith("namespace,name,uid,")
     assert json.loads(crawl.says("export", "--format", "json"))[0]["displayName"] == "Three pages"
 
 

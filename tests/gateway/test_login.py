@@ -211,6 +211,20 @@ def test_where_no_provider_answers_it_is_503(cluster: LocalCluster, tmp_path: Pa
         wait_until(lambda: "login: ConnectError" in alone.log, "it is logged", 5)
 
 
+def test_a_secret_that_cannot_be_read_is_not_said_of_the_provider(
+    cluster: LocalCluster, provider: Provider, tmp_path: Path
+) -> None:
+    (secret := tmp_path / "secret").write_text(SECRET)
+    login = {"tokenEndpoint": provider.url, "clientId": "crawls", "clientSecretFile": str(secret)}
+    with gateway(cluster, tmp_path, login=login) as made, Gateway(made) as client:
+        for spoil, why in ((lambda: secret.write_bytes(b"\xff"), "no text"), (secret.unlink, "No such file")):
+            spoil()
+            told = client.call("POST", "/v1/login", 503, JO)["error"]
+            assert (told["code"], told["message"]) == ("LoginUnavailable", "the gateway cannot read its client secret")
+            wait_until(lambda w=why: f"clientSecretFile {secret}: {w}" in made.log, "it is logged", 5)  # type: ignore[misc]
+    assert provider.asked == []
+
+
 def test_by_default_there_is_no_login(cluster: LocalCluster, tmp_path: Path) -> None:
     with gateway(cluster, tmp_path) as plain, Gateway(plain) as client:
         assert client.call("POST", "/v1/login", 404, JO)["error"]["code"] == "LoginNotConfigured"
