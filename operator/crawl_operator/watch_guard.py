@@ -83,16 +83,18 @@ class WatchGuard:
         self._put(resource, body, gone=gone)
 
     async def fill(self) -> None:
-        """List everything once.
+        """List everything once, all kinds beside each other: the API server writes one page while another is read.
 
         Raises:
             NotFoundError: the CRD is not installed.
             KubeError: a list could not be read.
         """
-        for resource in self.kinds:
-            async for body in self._list(resource, metadata_only=False):
-                self._put(resource, body, gone=False)
-            self._listed_at[resource] = time.monotonic()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for resource in self.kinds:
+                    tasks.create_task(self._fill(resource))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
         self.synced = True
 
     async def run(self) -> None:
@@ -126,6 +128,11 @@ class WatchGuard:
             self._frozen.add(resource)
         for uid in missed:
             await self._read_again(resource, uid, listed.get(uid))
+
+    async def _fill(self, resource: Resource) -> None:
+        async for body in self._list(resource, metadata_only=False):
+            self._put(resource, body, gone=False)
+        self._listed_at[resource] = time.monotonic()
 
     def _missed(
         self, resource: Resource, known_before: Collection[str], listed: Mapping[str, tuple[str, str, int]]
