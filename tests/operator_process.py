@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ __all__ = [
     "ask",
     "condition",
     "free_port",
+    "kill_workers",
     "manifest",
     "namespace",
     "prepare",
@@ -134,6 +137,15 @@ def worker_pids(jobs: Jobs) -> set[int]:
         if b"crawl_worker" in command and any(uid in environment for uid in uids):
             found.add(int(process.name))
     return found
+
+
+def kill_workers(jobs: Jobs) -> None:
+    """Kill all processes of this namespace's workers, of which some end with others."""
+    pids = worker_pids(jobs)
+    assert pids
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from operator_process import (
     Jobs,
     OperatorProcess,
     condition,
+    kill_workers,
     manifest,
     prepare,
     wait_until,
@@ -43,10 +43,7 @@ def test_a_killed_worker_is_replaced_and_costs_no_attempt(jobs: Jobs, operator: 
         jobs.apply("killed", batch={"urls": urls}, priority=priority, retry={"maxAttempts": 1})
         wait_until(lambda: jobs.status("killed")["progress"].get("succeeded") == 1, "one page is done", 30)
         worker = jobs.status("killed")["workerId"]
-        pids = worker_pids(jobs)
-        assert pids
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        kill_workers(jobs)
         status = jobs.reached("killed", "Retry", 15)
         assert not status.get("retryCount")
         assert status["infrastructureRetries"] == 1
@@ -94,8 +91,7 @@ def test_what_ends_while_the_operator_is_down_is_told_when_it_is_back(
         jobs.apply(name, single={"url": slow}, priority="High", fetch={"timeoutSeconds": 60})
         jobs.running(name)
     operator.kill()
-    for pid in worker_pids(jobs):
-        os.kill(pid, signal.SIGKILL)
+    kill_workers(jobs)
     jobs.kubectl("delete", "crawljob", "deleted")
     jobs.apply("fresh", single={"url": site.url(PATHS[0])}, priority="High")
     assert jobs.status("fresh")["phase"] == "Pending"
