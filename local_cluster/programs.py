@@ -1,6 +1,8 @@
 """Programs of this project as real processes, against a real API server, with the rights of their service accounts."""
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +23,7 @@ NAMESPACE: Final = "crawl-operator"
 
 _READY_SECONDS: Final = 60
 _END_SECONDS: Final = 15
+_SERVERS: Final = range(20_000, 30_000)
 
 
 class Program:
@@ -137,11 +140,15 @@ def ask(port: int, path: str, seconds: float = 5) -> tuple[int, str]:
 
 
 def free_port() -> int:
-    """Return a port on loopback that nobody uses now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port on loopback that nobody uses now.
+
+    It is none of those that Linux gives to outgoing connections: one of them could take it before a server does.
+    """
+    for port in random.sample(_SERVERS, 100):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port between {_SERVERS.start} and {_SERVERS.stop} is free")
 
 
 def _kubeconfig(cluster: LocalCluster, folder: Path, account: str, server: str | None) -> Path:
