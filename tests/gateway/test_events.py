@@ -198,11 +198,12 @@ def socket_url(process: GatewayProcess, **params: str) -> str:
 
 
 def test_the_same_over_websocket(process: GatewayProcess, call: Gateway, owner: Tenant) -> None:
-    url = socket_url(process, namespace=owner.name)
+    """Of one job alone: of others that were deleted before, it may be told later."""
+    url = socket_url(process, namespace=owner.name, name="over-socket")
     with connect(url, additional_headers={"Authorization": f"Bearer {owner.token}"}) as socket:
         assert json.loads(socket.recv(5))["type"] == "READY"
         call.submit("over-socket")
-        event = json.loads(socket.recv(5))
+        event = json.loads(socket.recv(20))
         assert (event["type"], event["data"]["metadata"]["name"]) == ("ADDED", "over-socket")
     token = base64.urlsafe_b64encode(owner.token.encode()).decode().rstrip("=")
     protocols = ["events.crawl-operator.io", f"base64url.bearer.authorization.k8s.io.{token}"]
@@ -257,5 +258,5 @@ def test_a_gateway_ends_in_order(ending: GatewayProcess, owner: Tenant) -> None:
         with pytest.raises(ConnectionClosed):
             read_all(socket)
         stopping.join(15)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10  # and not 20, which requests under way have
     assert "Traceback" not in ending.log

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_cases import raw
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawl_api.names import LABEL_TASK_ID
@@ -25,6 +25,7 @@ _NAMES = st.sampled_from(["a", "b", "c"])
 _SPACES = st.sampled_from(["x", "y"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_SPACES, _NAMES, st.booleans(), st.sampled_from(["", "7", "8"])), max_size=40), st.randoms())
 def test_the_order_of_news_does_not_matter(steps: list[tuple[str, str, bool, str]], shuffle: random.Random) -> None:
     last: dict[tuple[str, str], tuple[int, bool, str]] = {}
@@ -150,6 +151,7 @@ def test_a_cursor_survives_that_its_entry_is_gone() -> None:
     assert len(rest.items) == 20
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_a_cursor_of_another_list_is_refused_in_words(text: str) -> None:
     if text:

@@ -83,6 +83,7 @@ def client(
     sys.path.remove(str(folder))
 
 
+@pytest.mark.timeout(300)  # the package is made first
 def test_a_job_from_its_submission_to_its_records(client: Client, site: DemoSite) -> None:
     body = client.model("NewCrawlJob", **single("generated", site.url("/catalogue/"), suspend=False, priority="High"))
     made = client.ask("jobs.create_job", body=body)
@@ -102,8 +103,12 @@ def test_a_job_from_its_submission_to_its_records(client: Client, site: DemoSite
     assert [json.loads(line)["url"] for line in records] == [site.url("/catalogue/")]
     assert client.ask("results.get_file", "generated").payload.read()
     assert client.ask("jobs.why_job", "generated").text
-    listed = client.ask("jobs.list_jobs", phase="Completed")
-    assert [item.metadata.name for item in listed.items] == ["generated"]
+
+    def listed() -> list[str]:
+        return [item.metadata.name for item in client.ask("jobs.list_jobs", phase="Completed").items]
+
+    wait_until(listed, "the list shows it", 10)
+    assert listed() == ["generated"]
     assert client.ask("statistics.statistics").jobs.additional_properties["total"] >= 1
 
 

@@ -40,7 +40,9 @@ def test_what_one_made_the_other_finds_by_every_id(call: Gateway, second: Gatewa
         for number in range(20):
             made = call.submit(f"shared-{number}")["metadata"]
             for text in (made["name"], made["uid"], f"job_{made['uid'].replace('-', '')}"):
-                assert other.get(f"/v1/jobs/{text}")["metadata"]["uid"] == made["uid"]
+                path = f"/v1/jobs/{text}"
+                wait_until(lambda path=path: other.http.get(path).is_success, f"{text} is known", 10)  # type: ignore[misc]
+                assert other.get(path)["metadata"]["uid"] == made["uid"]
 
 
 def test_of_changes_to_the_same_version_one_wins(call: Gateway, second: GatewayProcess, owner: Tenant) -> None:
@@ -96,11 +98,12 @@ async def test_no_integer_is_given_twice(cluster: LocalCluster, owner: Tenant) -
         assert given[0] == given[1] == given[2]
         assert len(set(given[0].values())) == 40
 
-        # A copy with all of its labels, as `kubectl get -o yaml` and another name make it.
+        # A copy with all of its labels, as `kubectl get -o yaml` and another name make it. Of two that were created in
+        # the same second the name decides which is the older one.
         first = await jobs.read(made.done[0].name, space)
-        copy = {**first.raw, "metadata": {"name": "copied", "namespace": space, "labels": dict(first.labels)}}
+        copy = {**first.raw, "metadata": {"name": "numbered-copy", "namespace": space, "labels": dict(first.labels)}}
         copied = await jobs.create({key: copy[key] for key in ("apiVersion", "kind", "metadata", "spec")})
-        assert await mirrors[0].until(5, lambda: mirrors[0].shelf.named(space, "copied") is not None)
+        assert await mirrors[0].until(10, lambda: mirrors[0].shelf.named(space, "numbered-copy") is not None)
         (own,) = await numbered(jobs, mirrors[0], [copied])
         assert number_of(own) not in given[0].values()
         for task in watching:
@@ -201,7 +204,7 @@ def stored(made: Tenant) -> dict[str, list[str]]:
 def test_a_gateway_whose_watch_was_cut_catches_up(cluster: LocalCluster, owner: Tenant, tmp_path: Path) -> None:
     with (
         ApiProxy(cluster) as proxy,
-        GatewayProcess(cluster, tmp_path, server=proxy.url) as cut,
+        gateway(cluster, tmp_path, server=proxy.url) as cut,
         Gateway(cut, owner) as client,
     ):
         client.submit("before-the-cut")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway_client import Gateway, Tenant, single
+from operator_process import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -59,6 +60,7 @@ def test_a_job_is_in_the_next_list_and_a_deleted_one_is_not(call: Gateway) -> No
 def test_every_kind_of_id_means_the_same_job(call: Gateway, owner: Tenant) -> None:
     made = call.submit("many-names", displayName="Many Names")["metadata"]
     owner.jobs.kubectl("label", "crawljob", "many-names", "crawl-operator.io/task-id=4711")
+    wait_until(lambda: call.http.get("/v1/jobs/4711").is_success, "its number is known", 10)
     for text in ("many-names", made["uid"], f"job_{made['uid'].replace('-', '')}", "4711", "Many Names"):
         assert call.get(f"/v1/jobs/{text}")["metadata"]["uid"] == made["uid"], text
     for text in ("4712", "job_" + "0" * 32, "00000000-0000-0000-0000-000000000000", "Other Names", "other"):

@@ -261,6 +261,11 @@ def average(stored: list[dict[str, Any]]) -> float:
 
 
 def test_the_job_queue_counts_them(call: Gateway, stored: list[dict[str, Any]]) -> None:
+    def well() -> tuple[int, int]:
+        pool = call.get("/workers/stats/workers")
+        return pool["total_workers"], pool["healthy_workers"]
+
+    wait_until(lambda: well() == (2, 2), "the node has told of its pods", 20)
     for base in ("/workers", "/api/v1/workers"):
         for path in ("/stats/queue", "/queue/stats"):
             assert call.get(base + path) == {**QUEUE, "total": 12}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawl_api.enums import Phase
@@ -156,6 +156,7 @@ def test_a_webhook_that_is_gone_is_forgotten() -> None:
     assert set(claimed(fewer, Due(id_of(second), second, 0), "me", NOW).ledger) == {id_of(second)}
 
 
+@settings(deadline=None)
 @given(outcomes=st.lists(st.sampled_from(["", "HTTP 500", "gone"]), max_size=15))
 def test_a_message_is_told_until_it_arrives_or_is_given_up(outcomes: list[str]) -> None:
     """Whatever happens, it ends; it is never sent after it has arrived, and never more often than allowed."""

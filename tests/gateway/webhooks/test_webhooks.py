@@ -58,6 +58,15 @@ def becomes(call: Gateway, name: str, state: str) -> dict[str, Any]:
     return delivery(call, name)
 
 
+def all_delivered(call: Gateway, name: str) -> None:
+    """Wait until all messages about a job's last end have been delivered, and that is written down."""
+
+    def states() -> list[str]:
+        return [item.get("delivery", {}).get("state", "") for item in call.get(f"/v1/jobs/{name}/webhooks")["items"]]
+
+    wait_until(lambda: set(states()) == {"Delivered"}, f"the messages of {name} are delivered", 20, 0.05)
+
+
 def allow_secrets(cluster: LocalCluster, owner: Tenant) -> None:
     """Let the gateway read one Secret there, as an administrator does."""
     role = {
@@ -67,8 +76,11 @@ def allow_secrets(cluster: LocalCluster, owner: Tenant) -> None:
         "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["hooks"], "verbs": ["get"]}],
     }
     owner.jobs.kubectl("apply", "-f", "-", input=yaml.safe_dump(role))
-    account = "--serviceaccount=crawl-operator:crawl-gateway"
-    owner.jobs.kubectl("create", "rolebinding", "webhook-keys", "--role=webhook-keys", account)
+    account = "crawl-operator:crawl-gateway"
+    owner.jobs.kubectl("create", "rolebinding", "webhook-keys", "--role=webhook-keys", f"--serviceaccount={account}")
+    asked = ("auth", "can-i", "get", "secrets/hooks", f"--as=system:serviceaccount:{account}")
+    allowed = lambda: owner.jobs.kubectl(*asked, check=False).returncode == 0  # noqa: E731 - one line
+    wait_until(allowed, "the gateway may read the key", 20)
 
 
 def test_a_signed_message_tells_an_end_once(
@@ -118,18 +130,24 @@ def test_an_end_that_is_not_asked_for_is_not_told(call: Gateway, owner: Tenant, 
     arrived(receiver, "/200/failures")
     ids = {message.headers["webhook-id"] for message in arrived(receiver, "/200/all", 2)}
     assert len(ids) == 2
+    all_delivered(call, "chosen")
 
 
 def test_a_message_is_sent_again_until_it_arrives(call: Gateway, owner: Tenant, receiver: Receiver) -> None:
-    receiver.failures = 2
-    before = {state: tries(call, state) for state in ("Delivered", "Waiting")}
     call.submit("again", notify=[{"url": f"{receiver.url}/200/again"}])
+    before = {state: tries(call, state) for state in ("Delivered", "Waiting")}
+    receiver.failures = 2
     end(owner, "again")
     messages = arrived(receiver, "/200/again", 3)
     assert len({message.headers["webhook-id"] for message in messages}) == 1
     assert len({message.body for message in messages}) == 1
     assert becomes(call, "again", "Delivered")["tries"] == 3
-    assert {state: tries(call, state) - before[state] for state in before} == {"Delivered": 1, "Waiting": 2}
+
+    def counted() -> dict[str, int]:
+        return {state: tries(call, state) - before[state] for state in before}
+
+    wait_until(lambda: sum(counted().values()) >= 3, "its tries are counted", 10)
+    assert counted() == {"Delivered": 1, "Waiting": 2}
 
 
 @pytest.mark.parametrize(
@@ -152,8 +170,12 @@ def test_without_its_key_nothing_is_sent(call: Gateway, owner: Tenant, receiver:
     hook = {"url": f"{receiver.url}/200/unsigned", "secretRef": {"name": "not-allowed"}}
     call.submit("unsigned", notify=[hook])
     end(owner, "unsigned")
-    wait_until(lambda: delivery(call, "unsigned").get("tries", 0) >= 2, "it is tried again", 20)
-    assert "key" in delivery(call, "unsigned")["error"]
+
+    def failed_again() -> bool:
+        found = delivery(call, "unsigned")
+        return bool(found.get("state") == "Waiting" and found["tries"] >= 2 and "key" in found["error"])
+
+    wait_until(failed_again, "it is tried again, and fails for want of its key", 20)
     assert receiver.to("/200/unsigned") == []
 
 
