@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from held_site import HeldSite
 from terminal import Program
 
 from demo.site import DemoSite
@@ -21,6 +22,8 @@ def place(cluster: LocalCluster) -> Iterator[Jobs]:
 @pytest.fixture(scope="module")
 def operator(cluster: LocalCluster, place: Jobs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     """The namespace's operator."""
+    # Of operators that have led in this cluster and were killed: whoever asks for health would be told of them.
+    cluster.kubectl("-n", "crawl-operator", "delete", "lease", "crawl-operator", "--ignore-not-found")
     with OperatorProcess(
         cluster,
         tmp_path_factory.mktemp("operator"),
@@ -39,7 +42,14 @@ def shared(place: Jobs, operator: OperatorProcess) -> Jobs:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[DemoSite]:
-    with DemoSite(delays={"/slow": 10}) as running:
+    with DemoSite() as running:
+        yield running
+
+
+@pytest.fixture
+def held() -> Iterator[HeldSite]:
+    """A site that answers no page before the test releases it."""
+    with HeldSite() as running:
         yield running
 
 

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
-from subprocess import run
+from subprocess import PIPE, Popen, run
 
 import pytest
 import yaml
+from held_site import HeldSite
 from terminal import Program
 
 from demo.pages import PAGES
@@ -104,14 +106,23 @@ def test_logs_are_those_of_the_worker(crawl: Program, done: str) -> None:
     ],
 )
 def test_run_follows_a_job_and_its_exit_code_is_the_outcome(
-    crawl: Program, site: DemoSite, *, path: str, more: tuple[str, ...], code: int, phase: str
+    crawl: Program, held: HeldSite, *, path: str, more: tuple[str, ...], code: int, phase: str
 ) -> None:
     name = f"run-{phase.lower()}"
-    ran = crawl.run("run", site.url(path), "--name", name, "-p", "high", *more)
-    assert ran.returncode == code, ran.stderr
-    assert f"{name} {phase}" in ran.stdout
-    assert f"{name}  Processing" in ran.stderr
-    assert "Traceback" not in ran.stderr
+    command = [sys.executable, "-m", "crawl_cli", "run", held.url(path), "--name", name, "-p", "high", *more]
+    with Popen(command, stdout=PIPE, stderr=PIPE, text=True, env=crawl.environment()) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        followed = ""
+        for line in process.stderr:
+            followed += line
+            if line.startswith(f"{name}  Processing"):
+                held.released.set()
+        said = process.stdout.read()
+    assert process.returncode == code, followed
+    assert f"{name} {phase}" in said
+    assert f"{name}  Processing" in followed
+    assert "Traceback" not in followed
 
 
 def test_some_failed_pages_are_a_failure_only_to_who_is_strict(crawl: Program, done: str) -> None:
@@ -120,6 +131,7 @@ def test_some_failed_pages_are_a_failure_only_to_who_is_strict(crawl: Program, d
     crawl.says("wait", done, "--for", "condition=Complete")
 
 
+@pytest.mark.timeout(300)  # a score of programs, one after the other
 def test_levers(crawl: Program, site: DemoSite, shared: Jobs) -> None:
     crawl.says("submit", site.url(PATHS[0]), "--name", "lever", "-p", "low", "--suspend", "--label", "of=levers")
     assert crawl.says("wait", "lever", "--for", "suspended", "--timeout", "20s") == "lever Suspended\n"

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from held_site import HeldSite
 from terminal import Program
 
 from demo.pages import PAGES
@@ -10,6 +11,8 @@ from operator_process import Jobs, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
+PATIENT = ("--set", "fetch.timeoutSeconds=120")
+"""For a page that is held back."""
 PATH = next(page.path for page in PAGES.values() if page.path.startswith("/catalogue/"))
 
 
@@ -66,8 +69,10 @@ def test_dead_letters_are_looked_at_run_again_and_thrown_away(crawl: Program, si
     assert "which dead letters?" in crawl.run("dead-letter", "purge").stderr
 
 
-def test_numbers_agree_with_the_objects(crawl: Program, site: DemoSite, shared: Jobs) -> None:
-    crawl.says("submit", site.url("/slow"), "--name", "slow", "-p", "critical")
+def test_numbers_agree_with_the_objects(crawl: Program, held: HeldSite, shared: Jobs) -> None:
+    runs = ("get", "crawljobs", "-l", "crawl-operator.io/schedule", "-o", "name")
+    wait_until(lambda: not shared.kubectl(*runs).stdout, "the runs of a schedule that is gone are gone too", 75)
+    crawl.says("submit", held.url("/slow"), "--name", "slow", "-p", "critical", *PATIENT)
     shared.running("slow")
     workers = crawl.says("workers").splitlines()
     assert any(line.split()[1:2] == ["slow"] for line in workers)
@@ -84,6 +89,7 @@ def test_numbers_agree_with_the_objects(crawl: Program, site: DemoSite, shared: 
     assert "No problems found." in doctor or "not ready" in doctor
     for words in (f"{crawl.cluster.blueprint.server} (v1.", " ms away", "1, "):
         assert words in doctor
+    held.released.set()
     followed = crawl.says("logs", "slow", "-n", "100", "-f").splitlines()
     assert '"attempt ended"' in followed[-1], "to the end of what goes on"
     crawl.says("wait", "slow", "--timeout", "1m")
@@ -93,11 +99,13 @@ def test_numbers_agree_with_the_objects(crawl: Program, site: DemoSite, shared: 
     assert stats["p95_processing_time_ms"] >= 3000
 
 
-def test_a_restarted_worker_gives_its_job_to_another(crawl: Program, site: DemoSite, shared: Jobs) -> None:
-    crawl.says("submit", site.url("/slow"), "--name", "restarted", "-p", "critical")
+def test_a_restarted_worker_gives_its_job_to_another(crawl: Program, held: HeldSite, shared: Jobs) -> None:
+    crawl.says("submit", held.url("/slow"), "--name", "restarted", "-p", "critical", *PATIENT)
     worker = shared.running("restarted")["workerId"]
+    shared.kubectl("wait", f"pod/{worker}", "--for=condition=Ready", "--timeout=30s")
     assert "no workers found" in crawl.run("restart", "--failed").stderr, "this one is well"
     assert f"pod/{worker} deleted, for restarted" in crawl.says("restart", "workers")
+    held.released.set()
     crawl.says("wait", "restarted", "--timeout", "90s")
     assert shared.status("restarted").get("retryCount", 0) == 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawl_api.enums import JobType
@@ -133,6 +133,7 @@ def test_what_is_no_template_is_refused(template: str) -> None:
         JsonPath(template).render({"a": 1})
 
 
+@settings(deadline=None)  # machines are shared: an example may take its time
 @given(st.integers(min_value=0, max_value=86400 * 6))
 def test_lengths_of_time_are_read_as_they_are_written(total: int) -> None:
     minutes, rest = divmod(total, 60)

@@ -4,28 +4,31 @@ import re
 import signal
 
 import pytest
+from held_site import HeldSite
 from terminal import LINES, Program
 
 from demo.pages import PAGES
-from demo.site import DemoSite
 from operator_process import Jobs
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogue/")][:8]
+PATIENT = ("--set", "fetch.timeoutSeconds=120")
+"""For a page that is held back."""
 GREEN = b"\x1b[32m"
 
 
 def test_run_draws_a_bar_with_what_is_left_of_the_time(crawl: Program) -> None:
-    with DemoSite(delay=0.5) as slow:
-        urls = [slow.url(path) for path in PATHS]
-        words = ("run", *urls, "--name", "bar", "-p", "high", "--set", "fetch.concurrency=1")
+    with HeldSite(free=3) as held:
+        urls = [held.url(path) for path in PATHS]
+        words = ("run", *urls, "--name", "bar", "-p", "high", "--set", "fetch.concurrency=1", *PATIENT)
         with crawl.on_terminal(*words) as terminal:
             screen = terminal.until(lambda text: " left" in text, "the time that is left is shown", 40)
             line = next(line for line in screen.splitlines() if line.startswith("bar "))
             assert "Processing" in line
             assert "━" in line
             assert "/8 pages" in line
+            held.released.set()
             assert terminal.end() == 0
             assert "bar Completed, 8 of 8 pages" in terminal.text
             assert "━" not in terminal.text, "the bar goes when the job has ended"
@@ -43,7 +46,7 @@ def test_colours_are_for_people_who_want_them(crawl: Program) -> None:
     assert "\x1b[" not in crawl.says("list")
 
 
-def test_top_shows_the_whole_system_on_the_whole_screen(crawl: Program, shared: Jobs, site: DemoSite) -> None:
+def test_top_shows_the_whole_system_on_the_whole_screen(crawl: Program, shared: Jobs, held: HeldSite) -> None:
     with crawl.on_terminal("top", "--interval", "0.2") as terminal:
         screen = terminal.until(lambda text: "bar " in text, "the job is shown")
         assert screen.splitlines()[0].startswith(f"crawls in {shared.namespace} at ")
@@ -54,10 +57,11 @@ def test_top_shows_the_whole_system_on_the_whole_screen(crawl: Program, shared: 
             "Normal",
             "Low",
         ]
-        crawl.says("submit", site.url("/slow"), "--name", "on-top", "-p", "critical")
+        crawl.says("submit", held.url("/slow"), "--name", "on-top", "-p", "critical", *PATIENT)
         row = re.compile(r"^on-top +Single +Critical +Processing .* 0/1", re.MULTILINE)
         screen = terminal.until(lambda text: row.search(text) is not None, "the new job runs on it")
         assert len(screen.splitlines()) <= LINES
+        held.released.set()
         terminal.until(lambda text: "on-top" in text and "1/1" in text, "its end is shown")
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.end() == 130

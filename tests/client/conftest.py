@@ -14,6 +14,8 @@ from operator_process import Jobs, OperatorProcess, namespace
 @pytest.fixture(scope="module")
 def shared(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
     """A namespace with its operator."""
+    # Of operators that have led in this cluster and were killed: whoever asks for health would be told of them.
+    cluster.kubectl("-n", "crawl-operator", "delete", "lease", "crawl-operator", "--ignore-not-found")
     with (
         namespace(cluster, f"client-{uuid.uuid4().hex[:8]}") as made,
         OperatorProcess(

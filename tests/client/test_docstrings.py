@@ -14,7 +14,7 @@ import pytest
 
 import crawl_cli
 import crawl_client
-from crawl_client import CrawlClient, schedule, single
+from crawl_client import CrawlClient, schedule, single, stats
 from local_cluster.cluster import LocalCluster
 from operator_process import namespace
 
@@ -57,6 +57,7 @@ METHODS = methods()
 async def client(cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CrawlClient]:
     """A client of a namespace with those jobs, and with a schedule."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(stats, "UNSEEN_SECONDS", 3600.0)  # nobody works here, for however long the examples take
     result = tmp_path / "result.jsonl"
     result.write_text("{}\n")
     with namespace(cluster, f"examples-{uuid.uuid4().hex[:8]}") as jobs:

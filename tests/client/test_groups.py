@@ -95,6 +95,8 @@ async def test_dead_letters_are_found_run_again_and_removed(client: CrawlClient,
 
 
 async def test_numbers_add_up_and_agree_with_the_objects(client: CrawlClient, shared: Jobs) -> None:
+    runs = ("get", "crawljobs", "-l", "crawl-operator.io/schedule", "-o", "name")
+    wait_until(lambda: not shared.kubectl(*runs).stdout, "the runs of a schedule that is gone are gone too", 75)
     queue = await client.stats.queue()
     assert queue.total == sum(
         (queue.pending, queue.processing, queue.completed, queue.failed, queue.retry, queue.delayed)

@@ -120,7 +120,8 @@ async def test_lists_are_filtered_by_the_server_and_paged_newest_first(client: C
     ]
     outcome = await client.submit_all([*new, single("https://example.org/needle", name="listed-x", scheduled_at=FAR)])
     assert (len(outcome.done), outcome.failed) == (6, ())
-    wait_until(lambda: shared.status("listed-x")["phase"] == "Delayed", "the operator has seen them", 10)
+    pending = ("get", "crawljobs", "--field-selector=status.phase=Pending", "-o", "name")
+    wait_until(lambda: not shared.kubectl(*pending).stdout, "the operator has seen all jobs", 30)
     batches = Filter(type="batch_crawl", phase="queued", search="listed")
     page = await client.jobs.list(batches, limit=2, page=2)
     assert (page.total, page.pages, page.page, len(page.items), page.more) == (5, 3, 2, 2, True)
@@ -164,11 +165,16 @@ async def test_a_name_that_is_taken_is_a_conflict_and_a_dry_run_stores_nothing(c
 
 async def test_a_stream_tells_what_happens_to_jobs(client: CrawlClient, site: DemoSite) -> None:
     events = []
-    await client.jobs.submit(single(site.url(PATHS[2]), name="watched", priority="high", labels={"seen": "yes"}))
+    new = single(site.url(PATHS[2]), name="watched", priority="high", labels={"seen": "yes"}, suspend=True)
+    await client.jobs.submit(new)
+    deleted = False
     async for event in client.jobs.watch(Filter(labels="seen=yes")):
         events.append((event.type, event.object.phase))
-        if event.object.finished and event.type != "DELETED":
+        if len(events) == 1:
+            await client.jobs.resume("watched")
+        if event.object.finished and not deleted:
             await client.jobs.delete("watched")
+            deleted = True
         if event.type == "DELETED":
             break
     assert events[0][0] == "ADDED"

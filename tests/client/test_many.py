@@ -35,6 +35,7 @@ def admin_token(cluster: LocalCluster, name: str) -> str:
     return account(cluster, name, "user", rules)
 
 
+@pytest.mark.timeout(300)
 async def test_waiting_for_500_jobs_holds_one_watch(cluster: LocalCluster) -> None:
     with namespace(cluster, "wait-many") as jobs, ApiProxy(cluster) as proxy:
         options: dict[str, Any] = {
@@ -46,7 +47,7 @@ async def test_waiting_for_500_jobs_holds_one_watch(cluster: LocalCluster) -> No
             made = (await client.submit_all(new(500))).done
             names = [job.name for job in made]
             proxy.calls.clear()
-            waiting = asyncio.create_task(client.wait_all(names, timeout=60))
+            waiting = asyncio.create_task(client.wait_all(names, timeout=150))
             async with CrawlClient(**options) as operator:
                 await asyncio.gather(*(end(operator, name) for name in names))
             ended = await waiting
@@ -144,6 +145,7 @@ async def listing(cluster: LocalCluster, name: str, count: int) -> None:
     sys.stderr.write(f"first rows of {count} jobs after {first:.2f} s, peak of the list {peak >> 10} KiB\n")
 
 
+@pytest.mark.timeout(300)
 async def test_a_list_of_many_pages_is_read_page_by_page(cluster: LocalCluster) -> None:
     with namespace(cluster, "list-many") as jobs:
         await listing(cluster, jobs.namespace, 1200)

@@ -34,7 +34,7 @@ from demo.site import DemoSite
 from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess, namespace, wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(300)]  # the first makes a dozen crawls
 
 PATHS = [page.path for page in PAGES.values() if page.path.startswith("/catalogue")][:4]
 SEE = {"apiGroups": ["crawl-operator.io"], "resources": ["crawljobs"], "verbs": ["get", "list"]}
@@ -239,7 +239,7 @@ def test_the_environment_names_the_way_and_the_token(stored: Stored, monkeypatch
 def test_a_download_outlives_its_operator(stored: Stored, end: str) -> None:
     """Killed, or ended in order and without delay: once it is back the stream goes on, without a gap."""
     numbers = stored.fill("long")
-    options = {"results_url": stored.operator.url, "retries": 6, "namespace": stored.jobs.namespace}
+    options = {"results_url": stored.operator.url, "retries": 8, "namespace": stored.jobs.namespace}
     with SyncClient(kubeconfig=stored.reader, **options) as client, ThreadPoolExecutor(1) as pool:
         records = client.results.records("long")
         found = [next(records)["number"]]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,7 +26,6 @@ from crawl_client import (
     ValidationError,
     single,
 )
-from operator_process import free_port
 
 JOB: dict[str, Any] = {"metadata": {"name": "a", "namespace": "here"}, "spec": {"type": "Single"}}
 
@@ -42,10 +42,9 @@ async def answering(decide: Callable[[web.Request], Answer]) -> AsyncIterator[st
     application.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(application)
     await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
@@ -125,10 +124,9 @@ async def test_a_submission_whose_answer_was_lost_is_found_to_have_gone_well() -
     application.router.add_route("*", "/{path:.*}", store)
     runner = web.AppRunner(application)
     await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with client_of(f"http://127.0.0.1:{port}") as client:
+        async with client_of(f"http://127.0.0.1:{runner.addresses[0][1]}") as client:
             job = await client.jobs.submit(single("https://example.org/", name="once"))
             assert job.name == "once"
             with pytest.raises(APIError, match="already exists"):
@@ -138,9 +136,11 @@ async def test_a_submission_whose_answer_was_lost_is_found_to_have_gone_well() -
 
 
 async def test_silence_and_nonsense_are_no_answer() -> None:
-    async with client_of(f"http://127.0.0.1:{free_port()}", retries=0) as client:
-        with pytest.raises(UnavailableError, match="does not answer"):
-            await client.jobs.get("a")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # and listens to nobody
+        async with client_of(f"http://127.0.0.1:{silent.getsockname()[1]}", retries=0) as client:
+            with pytest.raises(UnavailableError, match="does not answer"):
+                await client.jobs.get("a")
     async with answering(lambda _: (200, {}, "<html>")) as url, client_of(url, retries=0) as client:
         with pytest.raises(UnavailableError, match="is not JSON"):
             await client.jobs.get("a")
