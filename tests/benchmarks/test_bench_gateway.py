@@ -19,5 +19,7 @@ async def test_both_sides_are_measured_on_real_processes() -> None:
         "gateway_event_p99_ms",
         "straight_event_p99_ms",
     } <= figures.keys()
-    assert all(0 < value < float("inf") for value in figures.values())
+    # Where this process itself came to run a second late, that is said of its submissions.
+    late = {"gateway_submit_p99_ms", "straight_submit_p99_ms"}
+    assert all(0 < value < float("inf") or (name in late and value > 0) for name, value in figures.items())
     assert "through the gateway" in report.tables()

@@ -84,7 +84,9 @@ def release(bare: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def job(release: Release) -> Object:
-    release.kubectl("create", "-f", "-", input=json.dumps(manifest("news", single={"url": "https://example.org/"})))
+    text = json.dumps(manifest("news", single={"url": "https://example.org/"}))
+    apply = ("apply", "-f", "-")
+    wait_until(lambda: release.kubectl(*apply, input=text, check=False).returncode == 0, "its kind is served", 30)
     found: Object = json.loads(release.kubectl("get", "crawljob", "news", "-o", "json").stdout)
     return found
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from api_server import ApiServer
+from api_server import JOBS, SCHEDULES, ApiServer, read
 from local_cluster.cluster import LocalCluster
+from local_cluster.programs import wait_until
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -17,6 +18,8 @@ def api() -> Iterator[ApiServer]:
         cluster.kubectl("apply", "-f", CRDS)
         names = ("crd/crawljobs.crawl-operator.io", "crd/scheduledcrawljobs.crawl-operator.io")
         cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+        # It takes objects a moment after it has said so.
+        wait_until(lambda: read(cluster, JOBS) and read(cluster, SCHEDULES), "the API server serves both kinds", 30)
         server = ApiServer(cluster)
         yield server
         server.close()

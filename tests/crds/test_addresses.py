@@ -3,10 +3,13 @@
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawl_api.addresses import Refusal, check, refusal_reason
+
+patient = settings(deadline=None)
+"""Machines are shared: an example may take its time."""
 
 INTERNAL_V4 = [
     "0.0.0.0/8",
@@ -82,6 +85,7 @@ def test_public_addresses_are_let_through(address: str) -> None:
         assert refusal_reason(IPv6Address(int(IPv6Address("64:ff9b::")) | int(IPv4Address(address)))) is None
 
 
+@patient
 @given(
     st.sampled_from([ip_network(text) for text in INTERNAL_V4]).flatmap(
         lambda block: st.integers(int(block[0]), int(block[-1]))
@@ -95,6 +99,7 @@ def test_any_address_of_an_internal_range_is_refused(value: int, form: int) -> N
     assert refusal_reason(ip_address(disguises(address)[form]))
 
 
+@patient
 @given(st.ip_addresses(v=6))
 def test_an_ipv6_address_gets_through_only_from_the_global_block_or_as_a_public_ipv4(address: IPv6Address) -> None:
     """Property: what is let through is in 2000::/3, or stands for a public IPv4 address."""

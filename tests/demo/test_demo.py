@@ -96,7 +96,7 @@ def remains(home: Path) -> list[str]:
 
     A process that was killed takes its moment to be gone.
     """
-    psutil.wait_procs(processes(home), timeout=5)
+    psutil.wait_procs(processes(home), timeout=20)
     files = [str(path) for path in home.rglob("*") if path.is_file() and not path.name.endswith("lock")]
     return [str(process) for process in processes(home)] + files
 

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
@@ -137,6 +138,10 @@ class Node:
     def logs(self, name: str, *options: str) -> str:
         return self.cluster.kubectl("logs", name, *options).stdout
 
+    def until_says(self, name: str, text: str) -> None:
+        """Wait until this is what a pod has logged; until its container runs there is no log to be had."""
+        eventually(lambda: self.cluster.kubectl("logs", name, check=False).stdout == text)
+
     def events(self, name: str) -> list[tuple[str, str]]:
         """Reason and message of every event about the pod."""
         found = self.get(f"/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={name}")
@@ -158,13 +163,23 @@ class Node:
             with contextlib.suppress(psutil.Error):
                 if text in " ".join(process.cmdline()) and process.environ().get("HOSTNAME") == name:
                     found.append(process)
-        return [process for process in found if process.is_running() and process.status() != "zombie"]
+        return [process for process in found if _lives(process)]
+
+    def home(self, name: str, text: str) -> Path:
+        """Where the container whose command line has the text finds what a test puts there: its `~`."""
+        return Path(self.processes(name, text)[0].environ()["HOME"])
 
     def _listens(self, node: Json) -> bool:
         port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
         assert self.process is not None
         own = psutil.Process(self.process.pid).net_connections("tcp")
         return any(connection.status == psutil.CONN_LISTEN and connection.laddr.port == port for connection in own)
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):  # it may end between two questions
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def shell(script: str) -> Json:

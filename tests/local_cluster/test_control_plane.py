@@ -12,7 +12,7 @@ import textwrap
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -75,6 +75,16 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "local_cluster", *arguments], capture_output=True, text=True, check=False, timeout=60
     )
+
+
+def until_status(
+    name: str, holds: Callable[[subprocess.CompletedProcess[str]], bool]
+) -> subprocess.CompletedProcess[str]:
+    """Return a cluster's status as soon as it is as meant: its processes see and answer when they get to run."""
+    deadline = time.monotonic() + _GONE_SECONDS
+    while not holds(said := command("status", "--name", name)):
+        assert time.monotonic() < deadline, said.stdout
+    return said
 
 
 def test_client_and_server_report_the_release_they_are_built_from(cluster: LocalCluster) -> None:
@@ -229,8 +239,7 @@ def test_a_named_cluster_from_the_command_line() -> None:
         assert "No isolation" in up.stdout
         assert "already up" in command("up", "--name", name).stdout
 
-        status = command("status", "--name", name)
-        assert status.returncode == 0
+        status = until_status(name, lambda said: said.returncode == 0)
         assert status.stdout.count("healthy") == 4
 
         script = (
@@ -244,9 +253,8 @@ def test_a_named_cluster_from_the_command_line() -> None:
         scheduler = re.search(r"kube-scheduler +(\d+)", status.stdout)
         assert scheduler is not None
         os.kill(int(scheduler[1]), signal.SIGKILL)
-        unwell = command("status", "--name", name)
+        unwell = until_status(name, lambda said: "has ended with -9" in said.stdout)
         assert unwell.returncode == 1
-        assert "has ended with -9" in unwell.stdout
     finally:
         down = command("down", "--name", name)
     assert down.returncode == 0

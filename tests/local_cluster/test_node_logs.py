@@ -1,11 +1,12 @@
 """`kubectl logs` works as ever; what the node cannot serve it says."""
 
 import http.client
+import os
 import ssl
 import subprocess
 
 import pytest
-from node_under_test import Node
+from node_under_test import WAIT_SECONDS, Node
 
 from local_cluster.node.k8s import parse_time
 
@@ -28,20 +29,27 @@ def test_logs_and_their_options(node: Node) -> None:
 
 
 def test_logs_of_one_stream_and_since_a_while(node: Node) -> None:
-    name = node.run("echo old; sleep 3; echo new")
+    name = node.run("echo old; sleep 6; echo new")
     node.until_phase(name, "Succeeded")
-    assert node.logs(name, "--since=2s") == "new\n"
+    assert node.logs(name, "--since=5s") == "new\n"
 
 
 def test_following_ends_with_the_container(node: Node) -> None:
-    name = node.run("for i in 1 2 3; do echo $i; sleep 0.2; done")
-    node.until_phase(name, "Running")
-    assert node.logs(name, "-f") == "1\n2\n3\n"
+    name = node.run("echo 1; until [ -e ~/go ]; do sleep 0.05; done; echo 2; echo 3")
+    node.until_says(name, "1\n")
+    command = [str(node.cluster.kubectl_path), "logs", name, "-f"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | node.cluster.env) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline() == "1\n"
+        (node.home(name, "until [ -e ~/go ]") / "go").touch()
+        assert following.communicate(timeout=WAIT_SECONDS)[0] == "2\n3\n"
+        assert following.returncode == 0
 
 
 def test_there_is_no_log_before_the_start_and_no_previous_one_before_a_restart(node: Node) -> None:
     waits = node.run({"image": "unknown", "command": ["true"]})
-    node.until(waits, lambda pod: pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ErrImagePull")
+    pulling = {"ErrImagePull", "ImagePullBackOff"}  # the first turns into the second half a second later
+    node.until(waits, lambda pod: pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] in pulling)
     refused = node.cluster.kubectl("logs", waits, check=False)
     assert refused.returncode != 0
     assert "is waiting to start" in refused.stderr

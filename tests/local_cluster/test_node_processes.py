@@ -50,16 +50,16 @@ async def test_a_kill_from_outside_is_seen_as_its_signal(reaper: Reaper, tmp_pat
 
 async def test_descendants_end_with_their_container(reaper: Reaper, tmp_path: Path) -> None:
     """Whether they stay in the group, open a session of their own, or have lost their parent."""
+    each = "sh -c 'echo $$ >> pids; exec sleep {}'"
     script = (
-        "sleep 61 & echo $! >> pids; "
-        "setsid sleep 62 & sleep 0.1; pgrep -f '^sleep 62' >> pids || true; "
-        "(setsid sh -c 'setsid sleep 63 & echo $! >> pids' &) ; sleep 0.2"
+        f": > pids; {each.format(61)} & setsid {each.format(62)} & (setsid setsid --fork {each.format(63)} &) ; "
+        "until [ $(wc -l < pids) -eq 3 ]; do sleep 0.02; done"
     )
     process = start(reaper, script, tmp_path)
     async with asyncio.timeout(10):
         await process.gone
     pids = {int(line) for line in (tmp_path / "pids").read_text().split()}
-    assert len(pids) >= 2
+    assert len(pids) == 3
     assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
 
 

@@ -6,7 +6,7 @@ import sys
 import uuid
 
 import pytest
-from node_under_test import Json, Node
+from node_under_test import Json, Node, eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -120,7 +120,7 @@ def test_changes_reach_the_files_of_a_running_pod(node: Node) -> None:
     )
     node.until_phase(name, "Running")
     node.patch(f"configmaps/{settings}", {"data": {"a": "new"}})
-    node.until(name, lambda _: node.logs(name) == "map\n")
+    node.until_says(name, "map\n")
     node.patch(f"pods/{name}", {"metadata": {"annotations": {"note": "new"}}})
     node.until_phase(name, "Succeeded")
 
@@ -134,12 +134,9 @@ def test_a_container_waits_for_the_objects_its_variables_come_from(node: Node) -
             "env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": settings, "key": "a"}}}],
         }
     )
-    pod = node.until(
-        name,
-        lambda pod: pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError",
-    )
-    waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"]
-    assert waiting["message"] == f'configmap "{settings}" not found'
+    # Before, the API server may refuse to tell: its node authorizer learns of a new pod a moment later.
+    waiting = {"reason": "CreateContainerConfigError", "message": f'configmap "{settings}" not found'}
+    pod = node.until(name, lambda pod: pod["status"]["containerStatuses"][0]["state"]["waiting"] == waiting)
     assert pod["status"]["phase"] == "Pending"
     node.create("configmaps", {"metadata": {"name": settings}, "data": {"a": "there"}})
     node.until_phase(name, "Succeeded")
@@ -149,9 +146,12 @@ def test_a_container_waits_for_the_objects_its_variables_come_from(node: Node) -
 def test_a_pod_waits_for_the_objects_its_volumes_come_from(node: Node) -> None:
     login = named("login")
     name = reading(node, "cat /s/a", volumes=[{"name": "s", "secret": {"secretName": login}}])
-    assert f'secret "{login}" not found' in node.until_event(name, "FailedMount")
-    pod = node.until_phase(name, "Pending")
-    assert pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ContainerCreating"
+    complaint = ("FailedMount", f'secret "{login}" not found')
+    eventually(lambda: any(why == complaint[0] and complaint[1] in text for why, text in node.events(name)))
+    pod = node.until(
+        name, lambda pod: pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ContainerCreating"
+    )
+    assert pod["status"]["phase"] == "Pending"
     node.create("secrets", {"metadata": {"name": login}, "stringData": {"a": "there"}})
     node.until_phase(name, "Succeeded")
     assert node.logs(name) == "there"
