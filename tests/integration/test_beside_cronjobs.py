@@ -31,11 +31,12 @@ def lines_around(moment: datetime) -> dict[str, tuple[str, str]]:
     return found
 
 
-def apply(jobs: Jobs, name: str, line: str, zone: str, policy: str) -> None:
+def pair(name: str, line: str, zone: str, policy: str) -> list[dict[str, Any]]:
+    """Make a schedule of each kind."""
     common: dict[str, Any] = {"schedule": line, "timeZone": zone, "concurrencyPolicy": policy}
     crawl = {"type": "Single", "single": {"url": "http://127.0.0.1:9/"}, "suspend": True}
     pod = {"restartPolicy": "Never", "containers": [{"name": "job", "image": "none"}]}
-    items = [
+    return [
         {
             "apiVersion": "crawl-operator.io/v1alpha1",
             "kind": "ScheduledCrawlJob",
@@ -49,7 +50,6 @@ def apply(jobs: Jobs, name: str, line: str, zone: str, policy: str) -> None:
             "spec": {**common, "jobTemplate": {"spec": {"suspend": True, "template": {"spec": pod}}}},
         },
     ]
-    jobs.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
 
 def fired(jobs: Jobs, kind: str, annotation: str) -> dict[str, set[datetime]]:
@@ -76,8 +76,8 @@ def test_the_same_lines_make_runs_at_the_same_times(jobs: Jobs, operator: Operat
         for name, line in lines.items()
         for policy in ("Allow", "Forbid", "Replace")
     }
-    for name, (line, zone, policy) in names.items():
-        apply(jobs, name, line, zone, policy)
+    items = [item for name, (line, zone, policy) in names.items() for item in pair(name, line, zone, policy)]
+    jobs.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     for name in names:
         wait_until(partial(_is_seen, jobs, name), f"{name} is seen", 30)
     assert datetime.now(UTC) < begin + timedelta(seconds=58), "all were there before the first minute"

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 import pytest
+from gated_site import GatedSite
 
 from demo.pages import PAGES
 from demo.render import PDF_PATH
@@ -30,7 +31,7 @@ def test_a_batch_of_twenty_pages_completes_with_what_the_site_serves(
 ) -> None:
     """Counts are right, progress rises step by step, and every page's text is the site's."""
     seen: list[int] = []
-    with DemoSite(delay=0.4) as site:
+    with DemoSite(delay=0.7) as site:
         urls = [site.url(page.path) for page in TWENTY]
         name = f"batch-{priority.lower()}"
         shared.apply(name, batch={"urls": urls}, priority=priority, fetch={"concurrency": 2}, extract={"links": True})
@@ -101,15 +102,16 @@ def test_a_site_is_crawled_by_its_links(shared: Jobs, site: DemoSite) -> None:
 
 def test_a_suspended_site_goes_on_where_it_was(shared: Jobs) -> None:
     """Its frontier outlives its worker: what was fetched is not fetched again, and nothing is missing."""
-    with DemoSite(delay=0.5) as site:
+    with GatedSite(10, delay=0.5) as site:
         wanted = {site.url(page.path) for page in PAGES.values() if page.path.startswith(("/guide/", "/catalogue/"))}
         starts = [site.url("/guide/"), site.url("/catalogue/")]
-        fetch = {"concurrency": 2}
+        fetch = {"concurrency": 2, "timeoutSeconds": 90}
         crawl = {"startUrls": starts, "allow": ["/guide/", "/catalogue/"], "sitemaps": "None"}
         shared.apply("paused", site=crawl, fetch=fetch, priority="High")
         wait_until(lambda: shared.status("paused")["progress"].get("succeeded", 0) >= 5, "some pages are done", 40)
         shared.patch("paused", suspend=True)
         done = shared.reached("paused", "Suspended", 40)["progress"]["succeeded"]
+        site.open()
         shared.patch("paused", suspend=False)
         status = shared.finished("paused", 90)
         again = sum(count - 1 for path, count in site.requests.items() if path != "/robots.txt")
@@ -212,14 +214,16 @@ def test_never_more_requests_in_flight_than_the_operator_allows(cluster: Any, jo
     """A job may lower the limit, not raise it; and its result goes to the store that all jobs share."""
     results = {"folder": str(tmp_path / "results"), "storeUrl": (tmp_path / "shared").as_uri()}
     with (
-        DemoSite(delay=0.2) as site,
+        GatedSite(10, delay=0.2) as site,
         OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace], results=results),
     ):
         urls = [site.url(page.path) + f"?n={n}" for n in range(3) for page in TWENTY][:50]
-        jobs.apply("fifty", batch={"urls": urls}, priority="High", fetch={"concurrency": 100})
+        jobs.apply("fifty", batch={"urls": urls}, priority="High", fetch={"concurrency": 100, "timeoutSeconds": 90})
+        wait_until(lambda: site.in_flight > 5, "many pages are fetched at once", 60)
+        site.open()
         status = jobs.finished("fifty")
         assert status["phase"] == "Completed"
-        assert 5 < site.peak_in_flight <= 10
+        assert site.peak_in_flight <= 10
         assert status["resultURL"].startswith(f"{results['storeUrl']}/{jobs.namespace}/fifty/")
         assert len(records(status)) == 50
 
@@ -241,8 +245,8 @@ def test_the_time_limit_ends_a_slow_crawl_and_keeps_what_is_done(shared: Jobs) -
     """A job beyond its time has failed by Timeout; pages fetched by then are in the result."""
     with DemoSite(delays={"/slow": 60}) as site:
         urls = [site.url(TWENTY[0].path), site.base_url + "/slow"]
-        shared.apply("late", batch={"urls": urls}, priority="High", timeoutSeconds=3, retry={"maxAttempts": 1})
-        status = shared.finished("late", 40)
+        shared.apply("late", batch={"urls": urls}, priority="High", timeoutSeconds=10, retry={"maxAttempts": 1})
+        status = shared.finished("late")
     assert status["phase"] == "DeadLetter"
     assert condition(status, "Failed")["reason"] == "Timeout"
     assert status["attempts"][0]["cause"] == "Transient"

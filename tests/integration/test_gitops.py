@@ -43,13 +43,13 @@ def argo_health(resource: dict[str, Any]) -> tuple[str, str]:
 def found(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
     """A job in each phase."""
     folder = tmp_path_factory.mktemp("operator")
-    with DemoSite(delays={"/slow": 30}) as site, namespace(cluster, f"test-{uuid.uuid4().hex[:8]}") as jobs:
+    with DemoSite(delays={"/slow": 600}) as site, namespace(cluster, f"test-{uuid.uuid4().hex[:8]}") as jobs:
         page, missing = site.url("/"), site.url("/missing")
-        retry = {"maxAttempts": 2, "initialDelaySeconds": 60}
+        retry = {"maxAttempts": 2, "initialDelaySeconds": 600, "maxDelaySeconds": 600}
         specs: dict[str, dict[str, Any]] = {
             "Delayed": {"single": {"url": page}, "scheduledAt": "2999-01-01T00:00:00Z"},
             "Suspended": {"single": {"url": page}, "suspend": True},
-            "Processing": {"single": {"url": site.url("/slow")}},
+            "Processing": {"single": {"url": site.url("/slow")}, "fetch": {"timeoutSeconds": 600}},
             "Retry": {"single": {"url": "http://127.0.0.1:9/"}, "retry": retry},
             "Completed": {"single": {"url": page}},
             "PartialSuccess": {"batch": {"urls": [page, missing]}, "retry": {"maxAttempts": 1}},

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gated_site import GatedSite
 
 from demo.pages import PAGES
 from demo.site import DemoSite
@@ -61,7 +62,7 @@ def test_a_job_is_cancelled_from_wherever_it_is(cluster: LocalCluster, jobs: Job
         status = jobs.finished("running", 40)
         assert status["phase"] == "Cancelled"
         assert not any(Path(f"/proc/{pid}/environ").exists() for pid in pids), "it was said before the worker was gone"
-        assert site.in_flight == 0
+        wait_until(lambda: site.in_flight == 0, "the site knows that it hung up", 5)
         assert status["attempts"][-1]["outcome"] == "Cancelled"
         wait_until(lambda: worker not in [pod["metadata"]["name"] for pod in jobs.pods()], "the pod is gone", 10)
         before = {name: jobs.status(name) for name in ("delayed", "retry", "pending", "running")}
@@ -102,9 +103,10 @@ def test_a_worker_that_comes_when_its_job_is_over_is_stopped(shared: Jobs, site:
 def test_a_batch_is_held_and_goes_on_where_it_was(shared: Jobs, priority: str) -> None:
     """No finished page is fetched twice, nothing is fetched meanwhile, and no attempt is used up."""
     name = f"held-{priority.lower()}"
-    with DemoSite(delay=0.4) as site:
+    with GatedSite(6, delay=0.4) as site:
         urls = [site.url(path) for path in PATHS]
-        more: dict[str, Any] = {"priority": priority, "fetch": {"concurrency": 1}, "retry": {"maxAttempts": 1}}
+        fetch = {"concurrency": 1, "timeoutSeconds": 90}
+        more: dict[str, Any] = {"priority": priority, "fetch": fetch, "retry": {"maxAttempts": 1}}
         shared.apply(name, batch={"urls": urls}, **more)
         wait_until(lambda: shared.status(name)["progress"].get("succeeded", 0) >= 4, "four pages are done", 30)
         shared.patch(name, suspend=True)
@@ -116,6 +118,7 @@ def test_a_batch_is_held_and_goes_on_where_it_was(shared: Jobs, priority: str) -
         before = site.requests.total()
         time.sleep(1.5)
         assert site.requests.total() == before
+        site.open()
         shared.patch(name, suspend=False)
         status = shared.finished(name)
         requests = {site.url(path): site.requests[path] for path in PATHS}
@@ -138,9 +141,9 @@ def test_a_job_applied_suspended_waits_until_it_is_let_go(shared: Jobs, site: De
 
 
 def test_a_start_time_is_kept_to_the_second_and_never_early(shared: Jobs, site: DemoSite) -> None:
-    start = at(5)
+    start = at(15)
     shared.apply("timed", single={"url": site.url(PATHS[0])}, priority="High", scheduledAt=start)
-    status = shared.reached("timed", "Delayed", 4)
+    status = shared.reached("timed", "Delayed", 14)
     assert condition(status, "Scheduled")["reason"] == "StartTimeNotReached"
     assert start in condition(status, "Scheduled")["message"]
     status = shared.finished("timed")

@@ -11,13 +11,14 @@ from operator_process import Jobs, OperatorProcess, condition, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
-TTL = {"resultSeconds": 2, "completedSeconds": 6, "failedSeconds": 20}
+TTL = {"resultSeconds": 6, "completedSeconds": 12, "failedSeconds": 60}
 
 
 def exists(jobs: Jobs, name: str) -> bool:
     return jobs.kubectl("get", "crawljob", name, check=False).returncode == 0
 
 
+@pytest.mark.timeout(240)
 def test_result_then_completed_then_failed_job_go_with_their_pods(
     cluster: LocalCluster, jobs: Jobs, operator: OperatorProcess, site: DemoSite
 ) -> None:
@@ -25,20 +26,20 @@ def test_result_then_completed_then_failed_job_go_with_their_pods(
     jobs.apply("good", single={"url": site.base_url + "/"}, priority="High", ttl=TTL)
     jobs.apply("bad", single={"url": site.base_url + "/nowhere"}, priority="High", ttl=TTL)
     stored = Path(unquote(urlparse(jobs.finished("good")["resultURL"]).path))
-    jobs.finished("bad")
     assert stored.is_file()
-    wait_until(lambda: condition(jobs.status("good"), "ResultAvailable")["reason"] == "ResultExpired", "it expires", 6)
+    wait_until(lambda: condition(jobs.status("good"), "ResultAvailable")["reason"] == "ResultExpired", "it expires", 12)
     status = jobs.status("good")
     assert not stored.exists()
     assert status["phase"] == "Completed"
     assert "resultURL" not in status
     assert "data" not in status["result"]
     assert status["result"]["items"] == 1
+    jobs.finished("bad")
     operator.kill()
     operator.start()
-    wait_until(lambda: not exists(jobs, "good"), "the completed job goes", 12)
+    wait_until(lambda: not exists(jobs, "good"), "the completed job goes", 20)
     assert exists(jobs, "bad")
-    wait_until(lambda: not exists(jobs, "bad"), "the failed job goes", 25)
+    wait_until(lambda: not exists(jobs, "bad"), "the failed job goes", 70)
     wait_until(lambda: not jobs.pods(), "their pods go with them", 20)
 
 

@@ -2,10 +2,11 @@
 
 import itertools
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from gated_site import GatedSite
 
 from demo.pages import PAGES
 from demo.site import DemoSite
@@ -43,21 +44,24 @@ def waits(status: dict[str, Any]) -> list[float]:
 def test_a_server_that_always_fails_makes_a_dead_letter_after_three_attempts(shared: Jobs) -> None:
     """With growing pauses, annotations that tell of them meanwhile, and then marks to find it by."""
     with DemoSite() as site:
-        shared.apply("dead", single={"url": site.base_url + "/error"}, priority="High", retry=QUICK)
+        retry = QUICK | {"initialDelaySeconds": 5}
+        shared.apply("dead", single={"url": site.base_url + "/error"}, priority="High", retry=retry)
         status = shared.reached("dead", "Retry")
+        # The annotations are written after the status that they repeat.
+        wait_until(lambda: "retry-count" in marks(shared, "dead"), "it is marked as waiting", 4)
         waiting = marks(shared, "dead")
         assert waiting["retry-count"] == "1"
         assert waiting["next-retry-at"] == status["nextRetryAt"]
         assert "500" in waiting["last-failure-reason"]
         assert condition(status, "Scheduled")["reason"] == "RetryBackoff"
-        status = shared.finished("dead")
+        status = shared.finished("dead", 90)
         assert site.requests["/error"] == 3
     assert status["phase"] == "DeadLetter"
     assert [each["number"] for each in status["attempts"]] == [1, 2, 3]
     assert status["retryCount"] == 2
     first, second = waits(status)
-    assert first >= 1
-    assert second >= 2
+    assert first >= 5
+    assert second >= 10
     assert moves(status) == [
         "Processing", "Retry", "Pending", "Processing", "Retry", "Pending", "Processing", "DeadLetter",
     ]  # fmt: skip
@@ -75,18 +79,20 @@ def test_a_server_that_always_fails_makes_a_dead_letter_after_three_attempts(sha
     assert sorted(reasons) == ["DeadLetter", "RetryBackoff", "RetryBackoff"]
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.long
 def test_dead_letters_are_sent_again_all_at_once(jobs: Jobs, operator: OperatorProcess) -> None:
     """By one command over their label: each with a fresh budget; the person's annotation stays as it is."""
     with DemoSite(failing={PATHS[0]: 3, PATHS[1]: 5}) as site:
         for number, name in enumerate(("one", "two")):
             jobs.apply(name, single={"url": site.url(PATHS[number])}, priority="High", retry=QUICK)
         for name in ("one", "two"):
-            assert jobs.finished(name)["phase"] == "DeadLetter"
+            assert jobs.finished(name, 100)["phase"] == "DeadLetter"
         wait_until(lambda: len(jobs.kubectl("get", "crawl", *DEAD, "-o", "name").stdout.split()) == 2, "marked", 5)
         jobs.annotate(*DEAD, "requeue=1")
         for name in ("one", "two"):
             wait_until(lambda: jobs.status(name).get("requeued") == "1", f"{name} is taken up", 10)  # noqa: B023 - at once
-        ended = {name: jobs.finished(name) for name in ("one", "two")}
+        ended = {name: jobs.finished(name, 100) for name in ("one", "two")}
         assert {name: status["phase"] for name, status in ended.items()} == {"one": "Completed", "two": "Completed"}
         assert [each["number"] for each in ended["one"]["attempts"]] == [1, 2, 3, 4]
         assert [each["number"] for each in ended["two"]["attempts"]] == [1, 2, 3, 4, 5, 6], "a budget of its own again"
@@ -138,8 +144,8 @@ def test_a_job_beyond_its_time_is_repeated_within_its_budget(shared: Jobs) -> No
     with DemoSite(delays={"/slow": 60}) as site:
         urls = [site.url(PATHS[0]), site.base_url + "/slow"]
         retry = QUICK | {"maxAttempts": 2}
-        shared.apply("slow", batch={"urls": urls}, priority="High", timeoutSeconds=3, retry=retry)
-        status = shared.finished("slow", 40)
+        shared.apply("slow", batch={"urls": urls}, priority="High", timeoutSeconds=8, retry=retry)
+        status = shared.finished("slow", 80)
         assert (site.requests[PATHS[0]], site.requests["/slow"]) == (1, 2)
     assert status["phase"] == "DeadLetter"
     assert [each["cause"] for each in status["attempts"]] == ["Transient", "Transient"]
@@ -151,13 +157,15 @@ def test_a_job_beyond_its_time_is_repeated_within_its_budget(shared: Jobs) -> No
 def test_a_worker_that_the_cluster_stops_hands_back_the_rest(shared: Jobs, priority: str) -> None:
     """As when a node is drained: another goes on from there, and nothing of the budget is used up."""
     name = f"drained-{priority.lower()}"
-    with DemoSite(delay=0.4) as site:
+    with GatedSite(6, delay=0.4) as site:
         urls = [site.url(path) for path in PATHS]
-        more: dict[str, Any] = {"priority": priority, "fetch": {"concurrency": 1}, "retry": {"maxAttempts": 1}}
+        fetch = {"concurrency": 1, "timeoutSeconds": 90}
+        more: dict[str, Any] = {"priority": priority, "fetch": fetch, "retry": {"maxAttempts": 1}}
         shared.apply(name, batch={"urls": urls}, **more)
         wait_until(lambda: shared.status(name)["progress"].get("succeeded", 0) >= 4, "four pages are done", 30)
         worker = shared.status(name)["workerId"]
         shared.kubectl("delete", "pod", worker)
+        site.open()
         status = shared.finished(name)
         twice = [path for path in PATHS if site.requests[path] > 1]
     assert status["phase"] == "Completed"
@@ -168,6 +176,7 @@ def test_a_worker_that_the_cluster_stops_hands_back_the_rest(shared: Jobs, prior
     assert sorted(record["url"] for record in records(status)) == sorted(urls)
 
 
+@pytest.mark.long
 def test_an_operator_killed_while_a_job_waits_goes_on_in_time(
     cluster: LocalCluster, jobs: Jobs, operator: OperatorProcess
 ) -> None:
@@ -178,10 +187,12 @@ def test_an_operator_killed_while_a_job_waits_goes_on_in_time(
         due = datetime.fromisoformat(jobs.reached("waits", "Retry")["nextRetryAt"])
         operator.kill()
         operator.start()
-        assert jobs.status("waits")["phase"] == "Retry"
+        ready = datetime.now(UTC)
+        phase = jobs.status("waits")["phase"]
+        assert phase == "Retry" or datetime.now(UTC) >= due
         status = jobs.finished("waits", 60)
         assert site.requests[PATHS[0]] == 2
     assert status["phase"] == "Completed"
     second = datetime.fromisoformat(status["attempts"][1]["startedAt"])
-    assert due <= second < due + timedelta(seconds=6)
+    assert due <= second < max(due, ready) + timedelta(seconds=6)
     assert moves(status) == ["Processing", "Retry", "Pending", "Processing", "Completed"]

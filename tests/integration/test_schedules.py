@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_a_run_on_request_from_manifest_to_result(schedules: Schedules, operator
             "daily", site.url(PATH), {"priority": "High"}, timeZone="Europe/Berlin", displayName="daily_crawl"
         )
         status = schedules.seen("daily")
-        year = datetime.now(UTC).year
+        year = datetime.now(ZoneInfo("Europe/Berlin")).year
         assert status["nextExecutionAt"] == f"{year}-12-31T23:00:00Z"
         schedules.trigger("daily")
         schedules.counted("daily", 1)
@@ -110,6 +111,8 @@ def test_a_run_on_request_from_manifest_to_result(schedules: Schedules, operator
     assert metadata["annotations"]["crawl-operator.io/trigger"] == "now"
     (owner,) = metadata["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["controller"]) == ("ScheduledCrawlJob", "daily", True)
+    # Events are written after the status that they tell of.
+    wait_until(lambda: {"RunCreated", "RunEnded"} <= set(schedules.events("daily")), "its events are there", 20)
     told = schedules.jobs.kubectl("describe", "scrawl", "daily").stdout
     for word in ("RunCreated", "RunEnded", f"{name}: Completed", "Ready"):
         assert word in told
@@ -182,7 +185,7 @@ def test_a_line_that_is_never_due_is_said(schedules: Schedules, operator: Operat
     valid = condition(schedules.status("never"), "Valid")
     assert (valid["status"], valid["reason"]) == ("False", "NeverDue")
     assert "spec.schedule" in valid["message"]
-    assert "NeverDue" in schedules.events("never")
+    wait_until(lambda: "NeverDue" in schedules.events("never"), "an event says so too", 20)
     schedules.apply("never", schedule="0 0 28 2 *")
     schedules.jobs.kubectl("wait", "--for=condition=Ready", "scrawl/never", "--timeout=20s")
     assert condition(schedules.status("never"), "Stalled") == {}
@@ -210,12 +213,13 @@ def test_its_runs_go_with_it_or_stay_as_kubectl_is_told(
     schedules.seen("gone")
     schedules.trigger("gone")
     schedules.counted("gone", 1)
-    schedules.jobs.kubectl("delete", "scrawl", "gone", f"--cascade={cascade}", "--timeout=30s")
+    # The garbage collector learns of new kinds every 30 s: on a fresh cluster it comes to know of this one only now.
+    schedules.jobs.kubectl("delete", "scrawl", "gone", f"--cascade={cascade}", "--timeout=60s")
     if cascade == "orphan":
         (run,) = schedules.runs("gone")
         assert not run["metadata"].get("ownerReferences")
     else:
-        wait_until(lambda: not schedules.runs("gone"), "its runs go too", 30)
+        wait_until(lambda: not schedules.runs("gone"), "its runs go too", 60)
     schedules.apply("gone", job={"suspend": True})
     assert schedules.seen("gone").get("executionCount", 0) == 0, "a namesake begins anew"
 
@@ -280,6 +284,8 @@ def test_a_crash_between_a_run_and_its_count_changes_no_total(
         assert 'crawl_operator_schedules{state="Active"} 1.0' in metrics
 
 
+@pytest.mark.timeout(200)
+@pytest.mark.long
 def test_never_early_and_soon_after(schedules: Schedules, operator: OperatorProcess) -> None:
     """By the clock, of itself: a line of every minute."""
     schedules.apply("minutely", schedule="* * * * *", job={"suspend": True})

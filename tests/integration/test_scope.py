@@ -98,7 +98,7 @@ def test_an_operator_runs_in_a_pod_by_its_service_account(cluster: LocalCluster,
     ]
     cluster.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     try:
-        wait_until(lambda: ask(health, "readyz")[0] == 200, "the operator is ready", 30)
+        wait_until(lambda: ask(health, "readyz")[0] == 200, "the operator is ready", 60)
         jobs.apply("page", single={"url": site.base_url + "/"}, priority="High")
         assert jobs.finished("page")["phase"] == "Completed"
     finally:

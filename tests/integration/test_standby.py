@@ -44,7 +44,8 @@ def test_workers_that_reach_the_one_that_stands_by_are_served(
             assert 'worker_reports_total{code="201",kind="results"} 1.0' in leader.health("metrics")[1]
             reader = account(cluster, jobs.namespace, "reader", READ)
             assert _downloaded(standby, jobs, reader) == records(status)
-            assert 'downloads_total{code="200",kind="part"} 1.0' in leader.health("metrics")[1]
+            counted = 'downloads_total{code="200",kind="part"} 1.0'
+            wait_until(lambda: counted in leader.health("metrics")[1], "the leader has counted it", 10)
             assert leader.stop() == 0, "told to end, it ends in order"
             wait_until(lambda: "crawl_operator_leader 1.0" in standby.health("metrics")[1], "it takes over", 10)
             jobs.apply("next", single={"url": site.base_url + "/"}, priority="High")

@@ -1,7 +1,7 @@
 """Capacity: which limit holds a job back, in which words, and how waiting makes it more urgent."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawl_api.crawljob import Priority
@@ -71,6 +71,7 @@ def test_each_ageing_time_is_worth_one_class_up_to_high(priority: Priority, wait
     assert priority.served_as(waited, 600) == served.rank
 
 
+@settings(deadline=None)
 @given(st.sampled_from(Priority), st.floats(0, 1e6), st.floats(0, 1e6), st.floats(1, 1e5))
 def test_waiting_longer_is_never_worse(priority: Priority, waited: float, longer: float, ageing: float) -> None:
     assert priority.served_as(waited + longer, ageing) <= priority.served_as(waited, ageing) <= priority.rank

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawl_api.downloads import Refusal, form_of
@@ -92,6 +92,7 @@ def test_the_name_of_a_file_tells_its_form(form: OutputFormat, compression: Comp
     assert media_type.startswith("application/")
 
 
+@settings(deadline=None)
 @given(
     content=st.binary(max_size=40),
     start=st.none() | st.integers(-50, 50),

@@ -77,7 +77,7 @@ class Operator:
         self.store = open_store(self.queue.add)
         self.guard = WatchGuard(self.store, kube, (), 3600)
         self.standby = ""
-        self.health = HealthApi(self.guard, self.queue, standby=lambda: self.standby, stuck_seconds=0.2)
+        self.health = HealthApi(self.guard, self.queue, standby=lambda: self.standby)
 
     async def probe(self, path: str) -> tuple[int, str]:
         async with TestClient(TestServer(self.health.application())) as client:
@@ -132,6 +132,7 @@ async def test_a_list_that_breaks_off_does_not_make_it_ready(api: Api, operator:
 
 
 async def test_a_key_that_nobody_serves_makes_it_unwell(operator: Operator) -> None:
+    operator.health = HealthApi(operator.guard, operator.queue, stuck_seconds=0.2)
     await operator.guard.fill()
     await asyncio.sleep(0.25)
     for path in ("/healthz", "/readyz"):

@@ -333,7 +333,7 @@ class Terms:
     """Runs a lease, and notes when it is prepared and when it leads."""
 
     def __init__(self, api: Any, clock: Callable[[], float] = boot_clock) -> None:
-        self.lease = Lease(api, Leadership(enabled=True, lease_seconds=1, renew_seconds=0.1), clock)
+        self.lease = Lease(api, Leadership(enabled=True, lease_seconds=3, renew_seconds=0.1), clock)
         self.notes: list[str] = []
         self.fails = 0
         self.takes = 0.0
@@ -371,7 +371,7 @@ async def terms(api: Api) -> AsyncIterator[Terms]:
 async def test_it_prepares_before_it_leads_and_leads_for_as_long_as_it_renews(api: Api, terms: Terms) -> None:
     terms.start()
     await terms.until(lambda: terms.lease.standby == "")
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(4)
     assert terms.notes == ["prepared", "leads"]
     assert terms.lease.remaining() > 0
 
@@ -404,7 +404,7 @@ async def test_a_lease_that_is_lost_while_it_prepares_is_not_led_on(api: Api, te
     terms.takes = 0.3
     terms.start()
     await terms.until(lambda: "listed anew" in terms.lease.standby)
-    api.put(holderIdentity="another", leaseDurationSeconds=1)
+    api.put(holderIdentity="another", leaseDurationSeconds=3)
     await terms.until(lambda: terms.notes == ["prepared"])
     assert terms.lease.standby == "another leads"
     await terms.until(lambda: terms.lease.standby == "")
@@ -431,7 +431,7 @@ class Server:
         return web.json_response({"metadata": {}, "items": []})
 
 
-@pytest.mark.parametrize("left", [0.0, -1.0, 0.2])
+@pytest.mark.parametrize("left", [0.0, -1.0, 1.0])
 async def test_a_client_writes_only_while_it_may_and_no_write_outlasts_that(left: float) -> None:
     server = Server()
     application = web.Application()
@@ -452,7 +452,7 @@ async def test_a_client_writes_only_while_it_may_and_no_write_outlasts_that(left
             server.wait = 5
             for write in writes:
                 with pytest.raises(UnavailableError if left > 0 else NotLeadingError):
-                    await asyncio.wait_for(write(), 2)
+                    await asyncio.wait_for(write(), 4)
             server.wait = 0
             await kube.get(CRAWLJOBS, "team", "news")
     assert server.calls == (["POST", "PUT", "PATCH"] if left > 0 else []) + ["GET"]

@@ -255,8 +255,9 @@ async def test_the_queue_and_the_watches_tell_their_age(operator: Operator) -> N
     assert operator.value("queue_depth") == 1
     assert 0.05 <= operator.value("queue_oldest_age_seconds") < 5
     assert operator.value("watch_age_seconds", resource="pods") >= 0.05
+    before = time.monotonic()
     operator.guard.seen(PODS, gone=False, body={"metadata": {"name": "x", "namespace": "team", "uid": "u"}})
-    assert operator.value("watch_age_seconds", resource="pods") < 0.05
+    assert operator.value("watch_age_seconds", resource="pods") <= time.monotonic() - before
     assert operator.value("watch_age_seconds", resource="crawljobs") >= 0.05
     assert operator.value("watch_missed_changes_total", resource="pods") == 0
 
@@ -270,13 +271,20 @@ async def test_who_stands_by_says_so(operator: Operator) -> None:
 async def test_a_blocked_event_loop_is_seen(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawl_operator.metrics._LAG_INTERVAL", 0.01)
     measuring = asyncio.create_task(operator.metrics.measure_lag())
-    await asyncio.sleep(0.05)
-    asyncio.get_running_loop().call_soon(time.sleep, 0.3)
-    await asyncio.sleep(0.05)
+
+    def lags() -> tuple[float, float]:
+        """Return how many were short, and how many were long; the machine may add to the latter."""
+        short = operator.value("event_loop_lag_seconds_bucket", le="0.25")
+        return short, operator.value("event_loop_lag_seconds_count") - short
+
+    async with asyncio.timeout(10):
+        while not lags()[0]:  # noqa: ASYNC110 - a metric tells nobody
+            await asyncio.sleep(0.01)
+        _, before = lags()
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+        while lags()[1] == before:  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(0.01)
     measuring.cancel()
-    count = operator.value("event_loop_lag_seconds_count")
-    assert count >= 2
-    assert operator.value("event_loop_lag_seconds_bucket", le="0.25") == count - 1
 
 
 async def test_requests_to_the_api_are_counted_by_verb_resource_and_code() -> None:

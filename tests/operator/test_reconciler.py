@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,7 @@ async def test_a_job_that_waits_is_left_alone(api: Api, round_: Round, waits: di
     api.job = JOB | {"metadata": changed, "spec": SINGLE | {"priority": "High"} | waits}
     round_.store.put_job(job_of(api.job))
     working = asyncio.create_task(round_.reconciler.run())
+    await until(lambda: api.patches)
     await asyncio.sleep(0.5)
     working.cancel()
     assert len(api.patches) == 1, "it says once what it waits for"
@@ -227,7 +228,7 @@ async def test_a_job_that_waits_is_left_alone(api: Api, round_: Round, waits: di
 async def test_rounds_are_counted_with_why_they_failed(api: Api, round_: Round) -> None:
     api.answers = [503]
     working = asyncio.create_task(round_.reconciler.run())
-    await asyncio.sleep(0.5)
+    await until(lambda: api.pods and rounds_of(round_) >= 2)
     working.cancel()
     assert len(api.pods) == 1
     text = round_.metrics.exposition("")[0].decode()
@@ -247,7 +248,7 @@ async def test_a_defect_met_with_one_job_is_told_and_harms_no_other(
     round_.store.put_job(broken)
     round_.store.places.wait(news)
     working = asyncio.create_task(round_.reconciler.run())
-    await asyncio.sleep(0.5)
+    await until(lambda: api.pods and caplog.text.count("team/broken: unexpected") >= 2)
     working.cancel()
     assert [pod["metadata"]["labels"]["crawl-operator.io/job"] for pod in api.pods] == ["news"]
     assert "team/broken: unexpected" in caplog.text
@@ -255,6 +256,12 @@ async def test_a_defect_met_with_one_job_is_told_and_harms_no_other(
     counted = re.search(r'errors_total{reason="unexpected"} (\d+)', round_.metrics.exposition("")[0].decode())
     assert counted is not None
     assert int(counted[1]) >= 2
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - of things that tell nobody
+            await asyncio.sleep(0.01)
 
 
 def rounds_of(round_: Round) -> int:
