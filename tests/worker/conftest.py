@@ -1,7 +1,7 @@
 """What the worker's tests share: a site, a stand-in of the operator, and the worker as a real process."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -38,8 +38,15 @@ def worker(tmp_path: Path) -> Worker:
 
 
 @pytest.fixture
-def unreachable() -> StandIn:
-    """An operator that nobody answers for (yet)."""
+def port() -> Iterator[int]:
+    """A port that nobody listens on and nobody is given, but whoever asks for it by its number."""
     with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", 0))
-        return StandIn(url=f"http://127.0.0.1:{bound.getsockname()[1]}")
+        yield bound.getsockname()[1]
+
+
+@pytest.fixture
+def unreachable(port: int) -> StandIn:
+    """An operator that nobody answers for (yet)."""
+    return StandIn(url=f"http://127.0.0.1:{port}")

@@ -99,7 +99,7 @@ class Executioner:
     async def _live(self, job: dict[str, Any], moment: Moment) -> Ended:
         self._left, self._pause = moment.request, moment.pause
         self._process = await self.worker.start(job, CRAWL_CHECKPOINT_SECONDS=str(CHECKPOINT_SECONDS))
-        ended = await self.worker.end(self._process)
+        ended = await self.worker.end(self._process, 300)
         self._left = 0
         if self._timer is not None:
             self._timer.cancel()

@@ -39,7 +39,8 @@ class MadeSites:
 
 def site_job(operator: StandIn, start: str, *, more: dict[str, Any] | None = None, **site: Any) -> dict[str, Any]:
     wanted = {"startUrls": [start], "maxPages": 100_000} | site
-    return assignment(operator, start, type="Site", single=None, site=wanted, timeoutSeconds=110, **(more or {}))
+    limits = {"timeoutSeconds": 110} | (more or {})
+    return assignment(operator, start, type="Site", single=None, site=wanted, **limits)
 
 
 def linking(*links: str, head: str = "", text: str = "") -> str:

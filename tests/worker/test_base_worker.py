@@ -22,7 +22,6 @@ from worker_site import Site
 import crawl_worker
 from crawl_worker.base_worker import BaseWorker, Pace, TooManyErrorsError
 from crawl_worker.health import HealthServer
-from operator_process import free_port
 
 PROGRAM = """
 import asyncio, os, sys
@@ -38,7 +37,10 @@ class Counting(BaseWorker):
     async def on_error(self, error): print("error", error, flush=True)
     async def process_batch(self):
         print("batch", flush=True)
-        match self.options["mode"]:
+        mode = self.options["mode"]
+        while (self.errors or mode == "slow") and os.path.exists(os.environ.get("HOLD", "")):
+            await asyncio.sleep(0.05)
+        match mode:
             case "fail": raise RuntimeError("no luck")
             case "slow": await asyncio.sleep(0.5)
             case "stuck":
@@ -118,11 +120,11 @@ def test_pauses_double_from_one_second_to_five_minutes() -> None:
 
 
 async def test_the_pause_is_short_after_work_and_long_after_none() -> None:
-    worker = Scripted(1, 0, 1, pace=Pace(busy_interval=0.01, idle_interval=0.4))
+    worker = Scripted(1, 0, 1, pace=Pace(busy_interval=0.01, idle_interval=2))
     await worker.run()
     busy, idle = (after - before for before, after in zip(worker.times, worker.times[1:], strict=False))
-    assert busy < 0.2
-    assert idle > 0.39
+    assert busy < 1.5
+    assert idle > 1.99
 
 
 async def test_stop_ends_a_pause_at_once() -> None:
@@ -151,9 +153,8 @@ def get(port: int | None, path: str = "/health") -> tuple[int, Any]:
         return error.code, json.loads(error.read() or b"{}")
 
 
-async def test_health_is_told_and_a_worker_that_fails_is_not_healthy() -> None:
+async def test_health_is_told_and_a_worker_that_fails_is_not_healthy(port: int) -> None:
     worker = Scripted(3)
-    port = free_port()
     async with HealthServer(worker.state, port):
         assert await asyncio.to_thread(get, port) == (
             200,
@@ -202,11 +203,14 @@ async def test_a_signal_lets_the_batch_end_or_hand_back(
     tmp_path: Path, number: signal.Signals, mode: str, *, last: list[str]
 ) -> None:
     """A batch that ends within the grace is finished, another one is cancelled; the hook runs, the code is 0."""
-    program = await start(tmp_path, mode, WORKER_GRACE_SECONDS="1" if mode == "stuck" else "10")
+    hold = tmp_path / "hold"
+    hold.touch()
+    program = await start(tmp_path, mode, WORKER_GRACE_SECONDS="1" if mode == "stuck" else "10", HOLD=str(hold))
     assert program.stdout is not None
     assert await program.stdout.readline() == b"startup\n"
     assert await program.stdout.readline() == b"batch\n"
     program.send_signal(number)
+    hold.unlink()
     code, lines = await ended(program)
     assert (code, ["batch", *lines]) == (0, [*last, "shutdown"])
 
@@ -223,8 +227,7 @@ async def health(port: int, process: asyncio.subprocess.Process, until: Callable
     pytest.fail(f"the program has ended with {process.returncode}")
 
 
-async def test_a_program_tells_its_health(tmp_path: Path) -> None:
-    port = free_port()
+async def test_a_program_tells_its_health(tmp_path: Path, port: int) -> None:
     program = await start(tmp_path, "slow", "--health-port", str(port))
     status, told = await health(port, program, lambda _: True)
     assert (status, told["status"], told["worker"], told["errors"]) == (200, "healthy", "counting", 0)
@@ -232,30 +235,33 @@ async def test_a_program_tells_its_health(tmp_path: Path) -> None:
     assert (await ended(program))[0] == 0
 
 
-async def test_a_program_that_has_met_its_errors_says_so_while_it_ends(tmp_path: Path) -> None:
+async def test_a_program_that_has_met_its_errors_says_so_while_it_ends(tmp_path: Path, port: int) -> None:
     """It is well up to its last error but one."""
-    port = free_port()
-    linger = tmp_path / "linger"
+    hold, linger = tmp_path / "hold", tmp_path / "linger"
+    hold.touch()
     linger.touch()
-    environment = {"WORKER_MAX_RETRIES": "2", "BACKOFF_MIN_DELAY": "1", "LINGER": str(linger)}
+    environment = {"WORKER_MAX_RETRIES": "2", "BACKOFF_MIN_DELAY": "0.01", "HOLD": str(hold), "LINGER": str(linger)}
     program = await start(tmp_path, "fail", "--health-port", str(port), **environment)
     status, told = await health(port, program, lambda _: True)
     assert (status, told["status"]) == (200, "healthy")
+    hold.unlink()
     status, told = await health(port, program, lambda status: status != 200)
     assert (status, told["status"], told["errors"]) == (503, "unhealthy", 2)
     linger.unlink()
     assert (await ended(program))[0] == 1
 
 
-async def test_a_crawl_tells_its_health_where_it_is_told_to(worker: Worker, site: Site, operator: StandIn) -> None:
-    site.delay = 1
-    port = free_port()
+async def test_a_crawl_tells_its_health_where_it_is_told_to(
+    worker: Worker, site: Site, operator: StandIn, port: int
+) -> None:
+    site.delay, site.free = 0.2, 1
     worker.arguments = ("--once", "--health-port", str(port))
     process = await worker.start(assignment(operator, f"{site.url}/page/1"))
     await eventually(lambda: "/page/1" in site.seen)
     status, told = await asyncio.to_thread(get, port)
     assert (status, told["worker"], told["processed"]) == (200, "default/test", 0)
     assert told["batch_seconds"] > 0
+    site.released.set()
     assert (await worker.end(process)).code == 0
 
 

@@ -71,10 +71,13 @@ async def test_only_what_has_failed_is_fetched_again(worker: Worker, site: Site,
 
 
 async def test_progress_begins_with_what_is_there(worker: Worker, site: Site, operator: StandIn) -> None:
-    urls = [*pages(site, range(3)), f"{site.url}/slow/3"]
+    site.free = 1
+    urls = pages(site, range(4))
     operator.earlier = b"".join(line(url) for url in urls[:3])
-    await worker.run(assignment(operator, *urls, attempt=2))
-    assert any((report.succeeded, report.total) == (3, 4) for report in operator.progress)
+    process = await worker.start(assignment(operator, *urls, attempt=2))
+    await eventually(lambda: any((report.succeeded, report.total) == (3, 4) for report in operator.progress))
+    site.released.set()
+    assert (await worker.end(process)).outcome.succeeded == 4
 
 
 async def test_a_page_that_fails_again_is_counted_once(worker: Worker, site: Site, operator: StandIn) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import signal
 import sys
 import textwrap
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from operator_stand_in import StandIn
-from worker_process import Worker, assignment, records
+from worker_process import Worker, assignment, eventually, records
 from worker_site import PAGE, Site
 
 from demo.folders import EXAMPLES
@@ -109,13 +110,14 @@ async def test_a_stop_keeps_what_is_done_and_the_next_attempt_repeats_no_record(
 ) -> None:
     urls = [f"{site.url}/page/{n}" for n in range(10)]
     wanted = job(operator, "headlines", urls=urls, top=10, slow=0.2)
+    site.free = 4
     process = await worker.start(wanted, **plugin)
-    while site.count("/page/3") == 0:  # noqa: ASYNC110 (no event crosses processes)
-        await asyncio.sleep(0.02)
+    await eventually(lambda: site.count("/page/3") == 1)
     process.send_signal(signal.SIGTERM)
     ended = await worker.end(process, 30)
     assert ended.code == 143, ended.log
     assert 3 <= len(operator.lines) < 10
+    site.free = math.inf
     ended = await worker.run(wanted | {"attempt": 2}, **plugin)
     assert ended.code == 0, ended.log
     assert sorted(record["url"] for record in operator.lines) == sorted(urls)

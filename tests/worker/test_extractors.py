@@ -60,11 +60,11 @@ async def code(extract: Callable[[], Any]) -> str:
 async def test_a_page_that_does_not_end_is_killed_and_the_next_is_read() -> None:
     """The time limit holds for code that no thread could interrupt, and the process is replaced."""
     selectors = [{"name": "n", "xpath": NESTED_COUNT, "many": True}]
-    async with extractors(seconds=1, selectors=selectors) as made:
+    async with extractors(seconds=3, selectors=selectors) as made:
         await made.warm_up()
         started = time.monotonic()
         assert await code(lambda: made.extract(ENDLESS)) == "ExtractionTimeout"
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 15
         assert (await made.extract(GOOD)).title == "good"
 
 

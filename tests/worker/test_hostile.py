@@ -63,7 +63,7 @@ async def test_each_hostile_page_is_refused_or_bounded(
     async with hostile() as server:
         good = [f"{site.url}/page/{n}" for n in range(3)]
         urls = [good[0], *server.urls, *good[1:]]
-        fetch = {"timeoutSeconds": 5, "maxBodyBytes": MAX_BODY}
+        fetch = {"timeoutSeconds": 12, "maxBodyBytes": MAX_BODY}
         job = assignment(operator, *urls, fetch=fetch, extract=extract, timeoutSeconds=100)
         process = await worker.start(job, CRAWL_EXTRACT_TIMEOUT_SECONDS="3", CRAWL_MEMORY_LIMIT_BYTES=str(MEMORY))
         watched = asyncio.create_task(peak_memory(process))
@@ -94,7 +94,7 @@ async def test_no_page_leads_to_a_url_without_end(worker: Worker, operator: Stan
     """A start that in its one spelling is longer than a record can name is an error of that start."""
     start = f"{site.url}/redirect?to=/page/1?{'ä' * 400}"
     wanted = {"startUrls": [start, f"{site.url}/page/7"], "maxDepth": 0, "sitemaps": "None"}
-    ended = await worker.run(assignment(operator, start, type="Site", single=None, site=wanted), 30)
+    ended = await worker.run(assignment(operator, start, type="Site", single=None, site=wanted))
     assert ended.code == 0, ended.log
     codes = {record["url"].rsplit("/", 1)[-1]: record.get("error", {}).get("code") for record in operator.lines}
     assert codes.pop("7") is None
@@ -106,7 +106,7 @@ async def test_a_site_whose_robots_txt_is_hostile_is_left_alone(worker: Worker, 
     """What cannot be read allows nothing."""
     async with hostile() as server:
         server.robots = name
-        ended = await worker.run(assignment(operator, f"{server.url}/zip", fetch={"timeoutSeconds": 2}), 30)
+        ended = await worker.run(assignment(operator, f"{server.url}/zip", fetch={"timeoutSeconds": 2}))
         assert "zip" not in server.asked
     assert ended.outcome.failed == 1
 

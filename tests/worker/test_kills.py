@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import math
 import random
 import shutil
 from collections import Counter
@@ -134,11 +135,13 @@ async def test_a_crawl_waits_while_the_operator_takes_no_journal(
     """The bound on what a lost disk costs holds, and the crawl goes on whole."""
     operator.answer = lambda _operator, what: web.Response(status=503) if what == "journal" else None
     process = await worker.start(site_job(operator, traps))
-    await eventually(lambda: traps.seen.total() >= MAX_UNSAVED, 60)
-    await asyncio.sleep(1)
-    asked = traps.seen.total()
-    await asyncio.sleep(2)
-    assert traps.seen.total() == asked <= 1 + MAX_UNSAVED + CONCURRENCY, "robots.txt, and what may be lost"
+    await eventually(lambda: traps.seen.total() >= MAX_UNSAVED)
+    asked = 0
+    async with asyncio.timeout(40):
+        while traps.seen.total() != asked:
+            asked = traps.seen.total()
+            await asyncio.sleep(3)
+    assert asked <= 1 + MAX_UNSAVED + CONCURRENCY, "robots.txt, and what may be lost"
     assert operator.segments == {}
     operator.answer = lambda _operator, _what: None
     ended = await worker.end(process)
@@ -150,14 +153,14 @@ async def test_a_crawl_waits_while_the_operator_takes_no_journal(
 
 async def test_a_worker_killed_once_goes_on_from_its_disk(worker: Worker, site: Site, operator: StandIn) -> None:
     """What was done before the kill is not fetched again."""
-    site.delay = 0.1
+    site.delay, site.free = 0.1, 11
     urls = [f"{site.url}/page/{n}" for n in range(30)]
     job = assignment(operator, *urls, fetch={"concurrency": 2})
     process = await worker.start(job)
-    while site.in_flight < 2 or len(site.seen) < 12:  # noqa: ASYNC110 (no event crosses processes)
-        await asyncio.sleep(0.02)
+    await eventually(lambda: site.held == 2)
     process.kill()
     await process.communicate()
+    site.free = math.inf
     ended = await worker.run(job)
     assert ended.code == 0, ended.log
     assert sorted(record["url"] for record in operator.lines) == sorted(urls)
@@ -167,18 +170,22 @@ async def test_a_worker_killed_once_goes_on_from_its_disk(worker: Worker, site: 
 async def test_a_worker_whose_disk_is_gone_goes_on_from_its_last_checkpoint(
     worker: Worker, site: Site, operator: StandIn
 ) -> None:
-    site.delay = 0.1
+    site.delay, site.free = 0.1, 17
+    operator.answer = lambda told, what: (
+        web.Response(status=503) if what == "journal" and visits_in(told.segments.values()) else None
+    )
     urls = [f"{site.url}/page/{n}" for n in range(30)]
     job = assignment(operator, *urls, fetch={"concurrency": 2})
     process = await worker.start(job, CRAWL_CHECKPOINT_SECONDS="0.3")
-    while not operator.segments or len(site.seen) < 12:  # noqa: ASYNC110 (no event crosses processes)
-        await asyncio.sleep(0.02)
+    await eventually(lambda: site.held == 2 and bool(visits_in(operator.segments.values())))
     process.kill()
     await process.communicate()
     saved = len(visits_in(operator.segments.values()))
     shutil.rmtree(worker.work)
     worker.work.mkdir()
     asked = len(site.seen)
+    site.free = math.inf
+    operator.answer = lambda _operator, _what: None
     ended = await worker.run(job | {"attempt": 2})
     assert ended.code == 0, ended.log
     assert sorted(record["url"] for record in operator.lines) == sorted(urls)

@@ -43,7 +43,7 @@ def s3() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
-    with socket.create_connection((host, port), 5) as connection:
+    with socket.create_connection((host, port), 60) as connection:  # its first answer takes long
         connection.sendall(f"PUT /{BUCKET} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
         assert b" 200 " in connection.recv(1000).splitlines()[0]
     yield url
@@ -199,7 +199,7 @@ async def test_a_store_that_is_away_is_waited_for_and_then_the_attempt_is_repeat
     folder.mkdir()
     for key, value in (KEYS | {"AWS_ENDPOINT": "http://127.0.0.1:1"}).items():
         (folder / key).write_text(value)
-    job = assignment(operator, f"{site.url}/page/1", output={"storeUrl": f"s3://{BUCKET}"}, timeoutSeconds=4)
+    job = assignment(operator, f"{site.url}/page/1", output={"storeUrl": f"s3://{BUCKET}"}, timeoutSeconds=12)
     more = {"CRAWL_STORE_CREDENTIALS": str(folder), "CRAWL_MIN_HANDOVER_SECONDS": "3"}
     ended = await worker.run(job, 90, **more)
     assert ended.outcome.failure is not None

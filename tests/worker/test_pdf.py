@@ -66,20 +66,18 @@ async def test_each_file_that_cannot_be_read_is_an_error_of_its_own(
     worker: Worker, site: Site, operator: StandIn
 ) -> None:
     good = pdf("text")
-    RAW.update(
-        {
-            "good.pdf": ("application/pdf", good),
-            "open.pdf": ("application/pdf", encrypted(good, "")),
-            "locked.pdf": ("application/pdf", encrypted(good, "secret")),
-            "cut.pdf": ("application/pdf", good[: len(good) // 3]),
-            "rubbish.pdf": ("application/pdf", b"%PDF-1.7\n" + bytes(range(256)) * 100),
-            "page.pdf": ("text/html", b"<html>no"),
-            "empty.pdf": ("application/pdf", b""),
-            "large.pdf": ("application/pdf", good + b"%" * 200_000),
-        }
-    )
-    names = [name for name in RAW if name.endswith(".pdf")]
-    ended = await worker.run(job(operator, site, *names, "missing", pdf={"maxBytes": 100_000}))
+    files = {
+        "good.pdf": ("application/pdf", good),
+        "open.pdf": ("application/pdf", encrypted(good, "")),
+        "locked.pdf": ("application/pdf", encrypted(good, "secret")),
+        "cut.pdf": ("application/pdf", good[: len(good) // 3]),
+        "rubbish.pdf": ("application/pdf", b"%PDF-1.7\n" + bytes(range(256)) * 100),
+        "page.pdf": ("text/html", b"<html>no"),
+        "empty.pdf": ("application/pdf", b""),
+        "large.pdf": ("application/pdf", good + b"%" * 200_000),
+    }
+    RAW.update(files)
+    ended = await worker.run(job(operator, site, *files, "missing", pdf={"maxBytes": 100_000}))
     assert ended.code == 0, ended.log
     codes = {record["url"].rsplit("/", 1)[1]: record.get("error", {}).get("code") for record in records(ended)}
     assert codes == {
@@ -117,7 +115,7 @@ async def test_a_file_that_inflates_without_end_costs_itself_alone(
     RAW["bomb.pdf"] = ("application/pdf", body)
     RAW["after.pdf"] = ("application/pdf", pdf("after"))
     wanted = job(operator, site, "bomb.pdf", "after.pdf", extract={"text": text})
-    process = await worker.start(wanted, CRAWL_EXTRACT_TIMEOUT_SECONDS="5", CRAWL_MEMORY_LIMIT_BYTES=str(512 << 20))
+    process = await worker.start(wanted, CRAWL_EXTRACT_TIMEOUT_SECONDS="12", CRAWL_MEMORY_LIMIT_BYTES=str(512 << 20))
     watched = asyncio.create_task(peak_memory(process))
     ended = await worker.end(process)
     assert ended.code == 0, ended.log

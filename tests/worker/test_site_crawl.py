@@ -1,6 +1,5 @@
 """A whole site from its start URL: every page that belongs to it, each once, and nothing else."""
 
-import itertools
 import time
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
@@ -78,14 +77,16 @@ def reachable(root: Path) -> set[str]:
     return found
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.long
 async def test_a_documentation_tree_is_crawled_from_its_index_as_far_as_links_lead(
     worker: Worker, operator: StandIn
 ) -> None:
     """Compared with a walk over the files, by another parser: the same pages, and nearly all that there are."""
     tree = doctree.require()
     with doctree.DocTreeServer(tree.root) as server:
-        more = {"extract": {"text": False, "metadata": False}}
-        ended = await worker.run(site_job(operator, server.url("index.html"), more=more, maxDepth=50), 115)
+        more = {"extract": {"text": False, "metadata": False}, "timeoutSeconds": 270}
+        ended = await worker.run(site_job(operator, server.url("index.html"), more=more, maxDepth=50), 280)
     assert ended.code == 0, ended.log
     crawled = {urlsplit(record["url"]).path.lstrip("/") for record in operator.lines if "error" not in record}
     crawled = {f"{path}index.html" if path.endswith("/") or not path else path for path in crawled}
@@ -203,19 +204,17 @@ async def test_a_host_that_asks_for_a_pause_gets_it_and_no_page_is_lost(
 
 
 async def test_a_crawl_delay_is_kept(worker: Worker, operator: StandIn, serve: MadeSites) -> None:
+    """Nothing is asked for before its turn, counted from the answer that told of the delay; it may arrive late."""
     times: list[float] = []
 
     def timed(request: web.Request) -> web.Response:
         times.append(time.monotonic())
-        return web.Response(text=linking(text=request.path), content_type="text/html")
+        if request.path == "/robots.txt":
+            return web.Response(text="User-agent: *\nCrawl-delay: 0.5\nSitemap: /none")
+        links = ["/4", "/5"] if request.path == "/" else []
+        return web.Response(text=linking(*links, text=request.path), content_type="text/html")
 
-    url, _ = await serve(
-        {
-            "/robots.txt": web.Response(text="User-agent: *\nCrawl-delay: 0.5\nSitemap: /none"),
-            "/": linking("/1", "/2", "/3", "/4"),
-            **{f"/{n}": timed for n in range(1, 5)},
-        }
-    )
-    await worker.run(site_job(operator, f"{url}/"))
-    assert len(times) == 4
-    assert min(after - before for before, after in itertools.pairwise(times)) >= 0.48
+    url, _ = await serve(dict.fromkeys(("/robots.txt", "/none", "/", *(f"/{n}" for n in range(1, 6))), timed))
+    await worker.run(site_job(operator, f"{url}/", startUrls=[f"{url}/", *(f"{url}/{n}" for n in range(1, 4))]))
+    assert len(times) == 8
+    assert all(at - times[0] >= 0.5 * number for number, at in enumerate(times))

@@ -1,7 +1,7 @@
 """URLs have one spelling, and only web URLs are URLs."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crawl_worker.errors import PageError
@@ -50,6 +50,7 @@ def test_what_is_no_web_url_is_a_typed_error(text: str, code: str) -> None:
     assert (caught.value.code, caught.value.retryable) == (code, False)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 @example("a//b/./../?x#y")
 @example("[::1]:99")

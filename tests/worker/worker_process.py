@@ -104,8 +104,8 @@ async def peak_memory(process: asyncio.subprocess.Process) -> int:
     return most
 
 
-async def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait until something holds that another process brings about."""
+async def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something holds that another process brings about, which may have to start first."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 (no event crosses processes)
             await asyncio.sleep(0.02)

@@ -2,8 +2,10 @@
 
 import asyncio
 import gzip
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -31,6 +33,10 @@ class Site:
     """Seconds by which every answer is held back."""
     on_request: Callable[[], None] = lambda: None
     """Called before each answer."""
+    free: float = math.inf
+    """How many requests are answered; those after them are held back until `released`."""
+    held: int = 0
+    """How many were."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def count(self, path: str) -> int:
@@ -46,6 +52,7 @@ def make_site(site: Site) -> web.Application:
     @web.middleware
     async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
         site.seen.append(request.path)
+        number = len(site.seen)
         site.on_request()
         site.agents.add(request.headers.get("User-Agent", ""))
         site.times.append(asyncio.get_running_loop().time())
@@ -53,6 +60,9 @@ def make_site(site: Site) -> web.Application:
         site.most_in_flight = max(site.most_in_flight, site.in_flight)
         try:
             await asyncio.sleep(site.delay)
+            if number > site.free:
+                site.held += 1
+                await site.released.wait()
             return await handler(request)
         finally:
             site.in_flight -= 1
@@ -113,8 +123,13 @@ async def _huge(_request: web.Request) -> web.Response:
 
 
 async def _bomb(_request: web.Request) -> web.Response:
-    body = gzip.compress(b"\0" * 50_000_000)
-    return web.Response(body=body, headers={"Content-Encoding": "gzip", "Content-Type": "text/html"})
+    return web.Response(body=bomb(), headers={"Content-Encoding": "gzip", "Content-Type": "text/html"})
+
+
+@cache
+def bomb() -> bytes:
+    """Return what is large when it is unpacked; whoever makes it while the site serves holds up all answers."""
+    return gzip.compress(b"\0" * 50_000_000)
 
 
 async def _endless(request: web.Request) -> web.StreamResponse:
