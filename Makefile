@@ -46,7 +46,7 @@ screenshots: build ## Make the pictures of the gateway's page anew (needs Chromi
 	@mkdir -p docs/images
 	@SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/gateway/test_page.py -k fits
 
-test-long: build ## Run the tests of whole interfaces, step by step: the gateway, the commands, the local cluster (ARGS go to pytest)
+test-long: build ## Run the tests of whole interfaces, step by step, and those that take a quarter of a minute each (ARGS go to pytest)
 	@$(BIN)/python -m pytest -m long --numprocesses 2 --dist loadfile $(ARGS)
 
 faults: build ## Run the tests that take minutes: operators killed, stopped and cut off (ARGS go to pytest)

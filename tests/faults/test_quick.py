@@ -1,4 +1,4 @@
-"""Every story undisturbed, and a few of the faults of the sweep: what every run of the tests can afford."""
+"""Every story undisturbed, and, of the long tests, a few of the faults of the sweep."""
 
 import pytest
 from invariants import MOVES
@@ -16,5 +16,6 @@ async def test_the_stories_show_every_move_of_a_job(bench: Bench) -> None:
     assert shown == MOVES
 
 
+@pytest.mark.long
 async def test_some_faults_come_to_the_undisturbed_end(bench: Bench) -> None:
     await bench.sweep(*SCENARIOS, share=_SHARE)
