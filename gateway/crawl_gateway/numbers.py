@@ -35,7 +35,7 @@ async def number(objects: Collection[Job], mirror: Mirror[Job], job: Job) -> Job
             job = mirror.own(await objects.patch(job.name, patch, job.namespace))
         except ConflictError:
             await asyncio.sleep(random.uniform(0, 0.02 * tried))  # noqa: S311 - no secret
-            job = await objects.read(job.name, job.namespace)
+            job = mirror.own(await objects.read(job.name, job.namespace))  # its number may be asked for next
     raise UnavailableError(f"{job.name} changes too fast to be given a number", 503)
 
 
