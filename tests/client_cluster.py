@@ -1,5 +1,6 @@
 """Users of a cluster with few rights or none, and their kubeconfigs, for tests of clients."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,23 @@ def account(cluster: LocalCluster, namespace: str, name: str, *rules: dict[str, 
         kubectl("-n", namespace, "apply", "-f", "-", input=yaml.safe_dump(role))
         subject = f"--serviceaccount={namespace}:{name}"
         kubectl("-n", namespace, "create", "rolebinding", name, f"--role={name}", subject)
-        asked = ("-n", namespace, "auth", "can-i", *_of(rules[-1]), f"--as=system:serviceaccount:{namespace}:{name}")
-        wait_until(lambda: kubectl(*asked, check=False).returncode == 0, f"{name} may do what its role says", 20)
+        review = _review(f"system:serviceaccount:{namespace}:{name}", namespace, rules[-1])
+        asked = ("create", "-f", "-", "-o", "jsonpath={.status.allowed}")
+        allowed = lambda: kubectl(*asked, input=json.dumps(review)).stdout == "true"  # noqa: E731 - one line
+        wait_until(allowed, f"{name} may do what its role says", 20)
     return kubectl("-n", namespace, "create", "token", name).stdout.strip()
 
 
-def _of(rule: dict[str, Any]) -> tuple[str, ...]:
-    """Return a right that a rule gives, as `kubectl auth can-i` asks for it."""
+def _review(user: str, namespace: str, rule: dict[str, Any]) -> dict[str, Any]:
+    """Ask whether a user has one of the rights that a rule gives."""
     resource, _, subresource = rule["resources"][0].partition("/")
-    (group, *_), (name, *_) = rule["apiGroups"], rule.get("resourceNames", [""])
-    kind = f"{resource}.{group}" if group else resource
-    return rule["verbs"][0], f"{kind}/{name}" if name else kind, f"--subresource={subresource}"
+    right = {
+        "namespace": namespace,
+        "verb": rule["verbs"][0],
+        "group": rule["apiGroups"][0],
+        "resource": resource,
+        "subresource": subresource,
+        "name": rule.get("resourceNames", [""])[0],
+    }
+    spec = {"user": user, "resourceAttributes": right}
+    return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}

@@ -290,6 +290,7 @@ def test_what_others_write_meanwhile_is_never_lost(
     assert sum(key.startswith("example.org/note-") for key in annotations) == 20
 
 
+@pytest.mark.long
 def test_the_api_server_may_restart_in_the_middle(tmp_path: Path) -> None:
     """Operator and worker outlast it; the job ends as if nothing had happened."""
     worker = Image(entrypoint=[sys.executable, "-m", "crawl_worker"])

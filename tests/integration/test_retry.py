@@ -139,6 +139,7 @@ def test_a_batch_that_never_gets_whole_ends_as_a_partial_success(shared: Jobs) -
     assert len(records(status)) == 2
 
 
+@pytest.mark.long
 def test_a_job_beyond_its_time_is_repeated_within_its_budget(shared: Jobs) -> None:
     """Twice too slow is a dead letter; the page that came in the first attempt was not fetched in the second."""
     with DemoSite(delays={"/slow": 60}) as site:

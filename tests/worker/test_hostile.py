@@ -55,7 +55,8 @@ TRUNCATED = {
 """Of which a hostile page has too much, where everything is taken from it."""
 
 
-@pytest.mark.parametrize("extract", [{}, pytest.param(EVERYTHING, marks=pytest.mark.long)], ids=["text", "everything"])
+@pytest.mark.long
+@pytest.mark.parametrize("extract", [{}, EVERYTHING], ids=["text", "everything"])
 async def test_each_hostile_page_is_refused_or_bounded(
     worker: Worker, site: Site, operator: StandIn, extract: dict[str, Any]
 ) -> None:

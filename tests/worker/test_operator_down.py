@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 from operator_stand_in import StandIn, stand_in
 from worker_process import Worker, assignment, eventually, records
@@ -75,6 +76,7 @@ async def test_a_refused_result_is_final(worker: Worker, site: Site, operator: S
     assert operator.outcome.stored is None
 
 
+@pytest.mark.long
 async def test_giving_up_is_the_infrastructures_fault(worker: Worker, site: Site, operator: StandIn) -> None:
     """An operator that only fails costs the hand-over's time, and no more; the termination message tells."""
     operator.answer = lambda _operator, _what: web.Response(status=500)

@@ -192,6 +192,7 @@ async def test_an_option_is_not_needed_or_makes_no_store(
     assert failure is None or (failure.code, failure.cause) == ("InvalidStore", "Permanent")
 
 
+@pytest.mark.long
 async def test_a_store_that_is_away_is_waited_for_and_then_the_attempt_is_repeated(
     worker: Worker, site: Site, operator: StandIn, tmp_path: Path
 ) -> None:
