@@ -4,10 +4,10 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from held_site import HeldSite
 from terminal import Program
 
 from demo.site import DemoSite
+from held_site import HeldSite
 from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess, namespace
 
@@ -49,7 +49,7 @@ def site() -> Iterator[DemoSite]:
 @pytest.fixture
 def held() -> Iterator[HeldSite]:
     """A site that answers no page before the test releases it."""
-    with HeldSite() as running:
+    with HeldSite(delays={"/slow": 3}) as running:
         yield running
 
 

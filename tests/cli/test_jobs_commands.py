@@ -8,11 +8,11 @@ from subprocess import PIPE, Popen, run
 
 import pytest
 import yaml
-from held_site import HeldSite
 from terminal import Program
 
 from demo.pages import PAGES
 from demo.site import DemoSite
+from held_site import HeldSite
 from operator_process import Jobs, manifest
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -117,7 +117,7 @@ def test_run_follows_a_job_and_its_exit_code_is_the_outcome(
         for line in process.stderr:
             followed += line
             if line.startswith(f"{name}  Processing"):
-                held.released.set()
+                held.open()
         said = process.stdout.read()
     assert process.returncode == code, followed
     assert f"{name} {phase}" in said

@@ -2,11 +2,11 @@
 
 import pytest
 import yaml
-from held_site import HeldSite
 from terminal import Program
 
 from demo.pages import PAGES
 from demo.site import DemoSite
+from held_site import HeldSite
 from operator_process import Jobs, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -89,7 +89,7 @@ def test_numbers_agree_with_the_objects(crawl: Program, held: HeldSite, shared: 
     assert "No problems found." in doctor or "not ready" in doctor
     for words in (f"{crawl.cluster.blueprint.server} (v1.", " ms away", "1, "):
         assert words in doctor
-    held.released.set()
+    held.open()
     followed = crawl.says("logs", "slow", "-n", "100", "-f").splitlines()
     assert '"attempt ended"' in followed[-1], "to the end of what goes on"
     crawl.says("wait", "slow", "--timeout", "1m")
@@ -105,7 +105,7 @@ def test_a_restarted_worker_gives_its_job_to_another(crawl: Program, held: HeldS
     shared.kubectl("wait", f"pod/{worker}", "--for=condition=Ready", "--timeout=30s")
     assert "no workers found" in crawl.run("restart", "--failed").stderr, "this one is well"
     assert f"pod/{worker} deleted, for restarted" in crawl.says("restart", "workers")
-    held.released.set()
+    held.open()
     crawl.says("wait", "restarted", "--timeout", "90s")
     assert shared.status("restarted").get("retryCount", 0) == 0
 

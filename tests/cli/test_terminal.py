@@ -4,10 +4,10 @@ import re
 import signal
 
 import pytest
-from held_site import HeldSite
 from terminal import LINES, Program
 
 from demo.pages import PAGES
+from held_site import HeldSite
 from operator_process import Jobs
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -19,7 +19,7 @@ GREEN = b"\x1b[32m"
 
 
 def test_run_draws_a_bar_with_what_is_left_of_the_time(crawl: Program) -> None:
-    with HeldSite(free=3) as held:
+    with HeldSite(3) as held:
         urls = [held.url(path) for path in PATHS]
         words = ("run", *urls, "--name", "bar", "-p", "high", "--set", "fetch.concurrency=1", *PATIENT)
         with crawl.on_terminal(*words) as terminal:
@@ -28,7 +28,7 @@ def test_run_draws_a_bar_with_what_is_left_of_the_time(crawl: Program) -> None:
             assert "Processing" in line
             assert "━" in line
             assert "/8 pages" in line
-            held.released.set()
+            held.open()
             assert terminal.end() == 0
             assert "bar Completed, 8 of 8 pages" in terminal.text
             assert "━" not in terminal.text, "the bar goes when the job has ended"
@@ -61,7 +61,7 @@ def test_top_shows_the_whole_system_on_the_whole_screen(crawl: Program, shared: 
         row = re.compile(r"^on-top +Single +Critical +Processing .* 0/1", re.MULTILINE)
         screen = terminal.until(lambda text: row.search(text) is not None, "the new job runs on it")
         assert len(screen.splitlines()) <= LINES
-        held.released.set()
+        held.open()
         terminal.until(lambda text: "on-top" in text and "1/1" in text, "its end is shown")
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.end() == 130

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 import pytest
-from gated_site import GatedSite
 
 from demo.pages import PAGES
 from demo.render import PDF_PATH
 from demo.site import DemoSite
+from held_site import HeldSite
 from operator_process import Jobs, OperatorProcess, condition, records, wait_until
 
 pytestmark = pytest.mark.cluster
@@ -102,7 +102,7 @@ def test_a_site_is_crawled_by_its_links(shared: Jobs, site: DemoSite) -> None:
 
 def test_a_suspended_site_goes_on_where_it_was(shared: Jobs) -> None:
     """Its frontier outlives its worker: what was fetched is not fetched again, and nothing is missing."""
-    with GatedSite(10, delay=0.5) as site:
+    with HeldSite(10, delay=0.5) as site:
         wanted = {site.url(page.path) for page in PAGES.values() if page.path.startswith(("/guide/", "/catalogue/"))}
         starts = [site.url("/guide/"), site.url("/catalogue/")]
         fetch = {"concurrency": 2, "timeoutSeconds": 90}
@@ -214,7 +214,7 @@ def test_never_more_requests_in_flight_than_the_operator_allows(cluster: Any, jo
     """A job may lower the limit, not raise it; and its result goes to the store that all jobs share."""
     results = {"folder": str(tmp_path / "results"), "storeUrl": (tmp_path / "shared").as_uri()}
     with (
-        GatedSite(10, delay=0.2) as site,
+        HeldSite(10, delay=0.2) as site,
         OperatorProcess(cluster, tmp_path, namespaces=[jobs.namespace], results=results),
     ):
         urls = [site.url(page.path) + f"?n={n}" for n in range(3) for page in TWENTY][:50]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gated_site import GatedSite
 from prometheus_client.parser import text_string_to_metric_families
 
 from api_proxy import ApiProxy
 from demo.pages import PAGES
+from held_site import HeldSite
 from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess, wait_until
 
@@ -43,7 +43,7 @@ class Scrape:
 def test_metrics_agree_with_the_objects(cluster: LocalCluster, jobs: Jobs, tmp_path: Path) -> None:
     """Jobs of every outcome, each counted once; while they run, and after a restart too."""
     with (
-        GatedSite() as site,
+        HeldSite() as site,
         ApiProxy(cluster) as proxy,
         OperatorProcess(cluster, tmp_path, server=proxy.url, namespaces=[jobs.namespace]) as operator,
     ):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from gated_site import GatedSite
 
 from demo.pages import PAGES
 from demo.site import DemoSite
+from held_site import HeldSite
 from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess, condition, records, wait_until, worker_pids
 
@@ -103,7 +103,7 @@ def test_a_worker_that_comes_when_its_job_is_over_is_stopped(shared: Jobs, site:
 def test_a_batch_is_held_and_goes_on_where_it_was(shared: Jobs, priority: str) -> None:
     """No finished page is fetched twice, nothing is fetched meanwhile, and no attempt is used up."""
     name = f"held-{priority.lower()}"
-    with GatedSite(6, delay=0.4) as site:
+    with HeldSite(6, delay=0.4) as site:
         urls = [site.url(path) for path in PATHS]
         fetch = {"concurrency": 1, "timeoutSeconds": 90}
         more: dict[str, Any] = {"priority": priority, "fetch": fetch, "retry": {"maxAttempts": 1}}

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gated_site import GatedSite
 
 from api_proxy import ApiProxy
 from demo.pages import PAGES
 from demo.site import DemoSite
+from held_site import HeldSite
 from local_cluster.cluster import LocalCluster
 from local_cluster.components import Image
 from operator_process import (
@@ -66,7 +66,7 @@ def test_an_operator_killed_in_the_middle_loses_and_doubles_nothing(
     cluster: LocalCluster, jobs: Jobs, operator: OperatorProcess
 ) -> None:
     """The worker goes on meanwhile, waits with its result, and the new operator knows everything from the API."""
-    with GatedSite(8, delay=0.5) as site:
+    with HeldSite(8, delay=0.5) as site:
         urls, fetch = [site.url(path) for path in PATHS], {"concurrency": 2, "timeoutSeconds": 90}
         jobs.apply("pod", batch={"urls": urls}, priority="High", fetch=fetch)
         jobs.apply("job", batch={"urls": urls}, fetch=fetch)
@@ -171,7 +171,7 @@ def test_a_happy_job_costs_three_writes_besides_progress(cluster: LocalCluster, 
     (tmp_path / "seldom").mkdir()
     seldom: dict[str, Any] = {"namespaces": [jobs.namespace], "reconcile": {"progressIntervalSeconds": 100}}
     with (
-        GatedSite() as held,
+        HeldSite() as held,
         ApiProxy(cluster) as proxy,
         OperatorProcess(cluster, tmp_path / "seldom", server=proxy.url, **seldom),
     ):

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from gated_site import GatedSite
 
 from demo.pages import PAGES
 from demo.site import DemoSite
+from held_site import HeldSite
 from local_cluster.cluster import LocalCluster
 from operator_process import Jobs, OperatorProcess, condition, records, wait_until
 
@@ -158,7 +158,7 @@ def test_a_job_beyond_its_time_is_repeated_within_its_budget(shared: Jobs) -> No
 def test_a_worker_that_the_cluster_stops_hands_back_the_rest(shared: Jobs, priority: str) -> None:
     """As when a node is drained: another goes on from there, and nothing of the budget is used up."""
     name = f"drained-{priority.lower()}"
-    with GatedSite(6, delay=0.4) as site:
+    with HeldSite(6, delay=0.4) as site:
         urls = [site.url(path) for path in PATHS]
         fetch = {"concurrency": 1, "timeoutSeconds": 90}
         more: dict[str, Any] = {"priority": priority, "fetch": fetch, "retry": {"maxAttempts": 1}}

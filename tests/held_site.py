@@ -9,8 +9,8 @@ from aiohttp import web
 from demo.site import DemoSite
 
 
-class GatedSite(DemoSite):
-    """A demo site that answers so many pages, and has all others wait until it is opened; robots.txt never waits."""
+class HeldSite(DemoSite):
+    """A demo site that answers so many pages, and holds all others until it is opened; robots.txt never waits."""
 
     def __init__(self, answered: int = 0, **options: Any) -> None:
         super().__init__(**options)
