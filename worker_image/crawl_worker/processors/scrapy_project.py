@@ -9,7 +9,7 @@ administrator limit wins over the project's settings.
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
@@ -77,9 +77,10 @@ async def run(parameters: ScrapyRun, context: Context) -> AsyncGenerator[Record,
     crawler.signals.connect(closed, signals.spider_closed)
     crawl = asyncio.ensure_future(runner.crawl(crawler, **parameters.arguments))
     crawl.add_done_callback(lambda _: found.put_nowait(None))
-    async with _telling(crawler, context):
+    async with _telling(crawler, context) as tell:
         try:
             while (item := await found.get()) is not None:
+                tell()  # so that a record never counts before the response that held it
                 yield item if isinstance(item, Record) else _record(item, parameters.spider)
             crawl.result()
         finally:
@@ -95,8 +96,8 @@ async def run(parameters: ScrapyRun, context: Context) -> AsyncGenerator[Record,
 
 
 @asynccontextmanager
-async def _telling(crawler: Crawler, context: Context) -> AsyncIterator[None]:
-    """Tell as progress what Scrapy has received, until the block ends."""
+async def _telling(crawler: Crawler, context: Context) -> AsyncIterator[Callable[[], None]]:
+    """Tell as progress what Scrapy has received, until the block ends, and whenever it calls what it is given."""
     received = 0
 
     def tell() -> None:
@@ -113,7 +114,7 @@ async def _telling(crawler: Crawler, context: Context) -> AsyncIterator[None]:
 
     telling = asyncio.create_task(tell_on())
     try:
-        yield
+        yield tell
     finally:
         telling.cancel()
         tell()
