@@ -74,6 +74,7 @@ async def _unhindered(
         await place.clear(operator)
         for side in (pods, jobs):
             report.bulk.append(await run(place, operator, side, sizes.bulk, f"bulk-{side.key}"))
+        await place.rest()
         report.standing = await standing(operator, 2 * sizes.bulk)
         await place.clear(operator)
 

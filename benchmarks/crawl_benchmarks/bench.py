@@ -46,8 +46,9 @@ class Bench:
 
     @contextlib.contextmanager
     def operator(self, **settings: Any) -> Iterator[OperatorProcess]:
-        """Run an operator with these settings, and else its defaults but for how many jobs may run at once."""
-        with OperatorProcess(self.cluster, self.folder, limits={"running": RUNNING}, **settings) as started:
+        """Run an operator with these settings, a Lease as the chart has it, places for all jobs, and else defaults."""
+        fixed: dict[str, Any] = {"limits": {"running": RUNNING}, "leadership": {"enabled": True}}
+        with OperatorProcess(self.cluster, self.folder, **fixed, **settings) as started:
             yield started
 
     def usage(self, operator: OperatorProcess) -> Usage:
@@ -63,6 +64,14 @@ class Bench:
                 await self.api.create(path, body)
 
         await asyncio.gather(*(some() for _ in range(_CREATORS)))
+
+    async def rest(self) -> None:
+        """Wait until the Job controller has ended all batch Jobs, which it does later than their pods."""
+        deadline = time.monotonic() + _CLEAR_SECONDS
+        while (await self.api.get(BATCH_JOBS, limit="1", fieldSelector="status.successful=0"))["items"]:
+            if time.monotonic() > deadline:
+                raise NotInTimeError("not all batch Jobs are complete")
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def clear(self, operator: OperatorProcess) -> None:
         """Remove all jobs and pods, and wait until the operator has noticed."""

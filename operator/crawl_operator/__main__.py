@@ -5,7 +5,9 @@ import asyncio
 import contextlib
 import gc
 import logging
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +24,10 @@ from crawl_operator.watch_guard import WatchGuard
 
 _log = logging.getLogger("crawl_operator")
 
-_FIRST_LIST_PAUSE: Final = 2.0
+_LIST_PAUSE: Final = 2.0
 _FIRST_LOOK: Final = 3.0
 """Seconds at most in which what was listed at start is looked at before anything is watched."""
+_LOOK_PAUSE: Final = 0.05
 
 
 def main() -> int:
@@ -55,6 +58,8 @@ def main() -> int:
 async def run(settings: Settings) -> None:
     """Run the operator until it is told to stop by a signal."""
     stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)  # until Kopf takes them over
     metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
         elected = await _stand_for_election(stack, settings, metrics)
@@ -76,9 +81,6 @@ async def run(settings: Settings) -> None:
             await serve(application, address.host, address.port)
             for application, address in ((parts.probes, settings.health), (parts.reports, settings.endpoint))
         ]
-        # Decide nothing before everything has been listed once: capacity is counted from what is seen. Nor can Kopf
-        # watch a kind that is not there yet.
-        await _fill(parts.guard)
         # Kopf waits for the tasks of others before it ends: it is the last to be waited for.
         watches = asyncio.create_task(_watch(parts, settings, stop))
         stack.push_async_callback(_end, watches, stop)
@@ -89,15 +91,12 @@ async def run(settings: Settings) -> None:
             working = [
                 tasks.create_task(work)
                 for work in (
-                    parts.reconciler.run(),
-                    parts.guard.run(),
-                    parts.reconciler.scheduler.watch_clock(),
-                    metrics.measure_lag(),
                     # What another leader has written last may not have been seen yet: capacity is counted from it.
-                    elected.run(prepare=parts.guard.fill, lead=parts.lead),
+                    elected.run(prepare=partial(_fill, parts.guard), lead=parts.lead),
+                    _reconcile(parts),
+                    metrics.measure_lag(),
                 )
             ]
-            _log.info("ready")
             await stop.wait()
             for task in working:
                 task.cancel()
@@ -111,13 +110,28 @@ async def _stand_for_election(stack: contextlib.AsyncExitStack, settings: Settin
     return Lease(await stack.enter_async_context(client), settings.leadership, own_url=settings.own_url)
 
 
+async def _reconcile(parts: Assembly) -> None:
+    """Decide, but nothing before everything has been listed once: capacity is counted from what is seen."""
+    await parts.guard.until_synced()
+    _log.info("ready")
+    async with asyncio.TaskGroup() as tasks:
+        for work in (parts.reconciler.run(), parts.guard.run(), parts.reconciler.scheduler.watch_clock()):
+            tasks.create_task(work)
+
+
 async def _watch(parts: Assembly, settings: Settings, stop: asyncio.Event) -> None:
-    """Watch, after a first look at what is known: Kopf lists everything anew, and that takes longer than the look."""
+    """Watch, after a first look at what is known: Kopf lists everything anew, and that takes longer than the look.
+
+    Nor can Kopf watch a kind that is not there yet.
+    """
+    while not (parts.guard.synced or stop.is_set()):  # noqa: ASYNC110 - of two things, the first
+        await asyncio.sleep(_LOOK_PAUSE)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_FIRST_LOOK):
-            while len(parts.queue):  # noqa: ASYNC110 - it is empty soon, and once
-                await asyncio.sleep(0.05)
-    await handlers.run_watches(parts.guard.seen, parts.guard.kinds, settings.namespaces, stop)
+            while len(parts.queue) and not stop.is_set():  # noqa: ASYNC110 - it is empty soon, and once
+                await asyncio.sleep(_LOOK_PAUSE)
+    if not stop.is_set():
+        await handlers.run_watches(parts.guard.seen, parts.guard.kinds, settings.namespaces, stop)
 
 
 async def _end(watches: asyncio.Task[None], stop: asyncio.Event) -> None:
@@ -126,16 +140,17 @@ async def _end(watches: asyncio.Task[None], stop: asyncio.Event) -> None:
 
 
 async def _fill(guard: WatchGuard) -> None:
+    """List everything, however often it takes."""
     while True:
         try:
             await guard.fill()
         except NotFoundError:
             _log.error("a kind of ours is unknown to the cluster: install the CRDs with `kubectl apply -f crds/`")
         except KubeError as error:
-            _log.error("the first list failed: %s", error)
+            _log.error("not everything could be listed: %s", error)
         else:
             return
-        await asyncio.sleep(_FIRST_LIST_PAUSE)
+        await asyncio.sleep(_LIST_PAUSE)
 
 
 def _arguments() -> argparse.Namespace:

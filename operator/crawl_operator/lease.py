@@ -48,7 +48,10 @@ class Elected(Protocol):
         """Where the operator that leads in its place takes reports; empty if that is not known."""
 
     async def run(self, prepare: Callable[[], Awaitable[None]], lead: Callable[[], None]) -> None:
-        """Stand for election until cancelled; `prepare`, then `lead`, are called each time it is won."""
+        """Stand for election until cancelled; `prepare`, then `lead`, are called each time it is won.
+
+        `prepare` is called once without that, where another leads at the start.
+        """
 
     async def release(self) -> None:
         """Act no more, and let another take over at once."""
@@ -65,7 +68,8 @@ class Alone:
         return math.inf
 
     async def run(self, prepare: Callable[[], Awaitable[None]], lead: Callable[[], None]) -> None:
-        """Lead from the start, until cancelled."""
+        """Lead as soon as all is prepared, until cancelled."""
+        await prepare()
         lead()
         await asyncio.Event().wait()
 
@@ -102,6 +106,7 @@ class Lease:
         self._retry = min(_POLL, settings.renew_seconds / 4)
         self._held_until = -math.inf
         self._term = 0
+        self._tried = asyncio.Event()  # it has been looked at once, in vain or not
         self._held = asyncio.Event()  # the lease is ours, as far as is known
         self._ended = asyncio.Event()  # it no longer is
         self._leading = False  # it is ours, and everything is prepared
@@ -128,7 +133,8 @@ class Lease:
         """Stand for election until cancelled.
 
         Args:
-            prepare: awaited each time the lease is won, before anything is written.
+            prepare: awaited at the start, and each time the lease is won, before anything is written. It is called
+                after the lease was won, or was seen with another: where it is free at the start, once is enough.
             lead: called when writes are allowed.
         """
         async with asyncio.TaskGroup() as tasks:
@@ -158,6 +164,7 @@ class Lease:
             except KubeError as error:
                 pause = self._retry
                 self._say(f"the lease cannot be had: {error}")
+            self._tried.set()
             if self._held.is_set():
                 pause = max(min(pause, self._held_until - self._clock()), 0)
             await asyncio.sleep(pause)
@@ -227,21 +234,17 @@ class Lease:
         self._why = why
 
     async def _take_over(self, prepare: Callable[[], Awaitable[None]], lead: Callable[[], None]) -> None:
-        """Prepare whenever the lease is won, and lead if it is still the same term then."""
+        """Prepare at the start and whenever the lease is won, and lead if it is still the same term then."""
+        await self._tried.wait()
         while True:
-            await self._held.wait()
             term = self._term
-            try:
-                await prepare()
-            except KubeError as error:
-                self._say(f"not prepared to lead: {error}")
-                await asyncio.sleep(_POLL)
-                continue
+            await prepare()
             if self._held.is_set() and self._term == term:
                 self._leading = True
                 _log.info("this operator leads")
                 lead()
                 await self._ended.wait()
+            await self._held.wait()
 
 
 def _duration(spec: Spec, default: float) -> float:

@@ -59,9 +59,18 @@ class WatchGuard:
         self._seen_at = dict.fromkeys(self.kinds, time.monotonic())
         self._listed_at = dict.fromkeys(self.kinds, time.monotonic())
         self._frozen: set[Resource] = set()
-        self.synced = False
+        self._synced = asyncio.Event()
         for resource in self.kinds:
             self._metrics.changes_missed(resource.plural, 0)
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything has been listed once."""
+        return self._synced.is_set()
+
+    async def until_synced(self) -> None:
+        """Wait until everything has been listed once."""
+        await self._synced.wait()
 
     @property
     def frozen(self) -> list[str]:
@@ -83,7 +92,7 @@ class WatchGuard:
         self._put(resource, body, gone=gone)
 
     async def fill(self) -> None:
-        """List everything once, all kinds beside each other: the API server writes one page while another is read.
+        """List everything, all kinds beside each other: the API server writes one page while another is read.
 
         Raises:
             NotFoundError: the CRD is not installed.
@@ -95,7 +104,7 @@ class WatchGuard:
                     tasks.create_task(self._fill(resource))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
-        self.synced = True
+        self._synced.set()
 
     async def run(self) -> None:
         """Compare lists and watches until cancelled."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -207,10 +208,10 @@ class InnerLife:
             reports = await serve(parts.reports, "127.0.0.1", 0)
             stack.push_async_callback(_stop, reports)
             self._port = reports.addresses[0][1]
-            await self._fill(parts)
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(elected.run(prepare=partial(self._fill, parts), lead=parts.lead))
+                await self._ready.wait()
                 tasks.create_task(parts.reconciler.run())
-                tasks.create_task(elected.run(prepare=parts.guard.fill, lead=parts.lead))
 
     async def _stand_for_election(self, stack: AsyncExitStack, metrics: Metrics) -> Elected:
         if not self._settings.leadership.enabled:
@@ -219,10 +220,11 @@ class InnerLife:
         return Term(await stack.enter_async_context(client), self._settings.leadership, self._lease_clock)
 
     async def _fill(self, parts: Assembly) -> None:
-        self.line.past = self._past
-        while not parts.guard.synced:
+        self.line.past, self._past = self._past, None
+        while True:
             try:
                 await parts.guard.fill()
+                break
             except KubeError:
                 await asyncio.sleep(_FILL_PAUSE)
         self.line.past = None

@@ -210,6 +210,8 @@ def test_an_operator_without_crds_says_so_and_goes_on_when_they_come(tmp_path: P
             wait_until(lambda: "kubectl apply -f crds/" in operator.log, "it says what is missing", 20)
             assert operator.health("healthz")[0] == 200
             assert operator.health("readyz")[0] == 503
+            assert operator.stop() == 0, "it can be ended all the while"
+            operator.start()
             bare.kubectl("apply", "-f", ROOT / "crds")
             wait_until(lambda: operator.health("readyz")[0] == 200, "it goes on", 20)
             bare.kubectl("apply", "-f", "-", input=json.dumps(manifest("seen", single={"url": "http://127.0.0.1/"})))

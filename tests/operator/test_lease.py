@@ -335,7 +335,6 @@ class Terms:
     def __init__(self, api: Any, clock: Callable[[], float] = boot_clock) -> None:
         self.lease = Lease(api, Leadership(enabled=True, lease_seconds=3, renew_seconds=0.1), clock)
         self.notes: list[str] = []
-        self.fails = 0
         self.takes = 0.0
 
     def start(self) -> None:
@@ -344,9 +343,6 @@ class Terms:
     async def prepare(self) -> None:
         assert self.lease.remaining() == 0
         await asyncio.sleep(self.takes)
-        if self.fails:
-            self.fails -= 1
-            raise UnavailableError("the list broke off")
         self.notes.append("prepared")
 
     def lead(self) -> None:
@@ -392,12 +388,27 @@ async def test_after_each_gap_it_prepares_anew(api: Api, terms: Terms) -> None:
     assert terms.notes == ["prepared", "leads"] * 2
 
 
-async def test_who_cannot_prepare_does_not_lead_and_tries_again(terms: Terms) -> None:
-    terms.fails = 1
+async def test_who_stands_by_from_the_start_prepares_then_and_again_when_it_leads(api: Api, terms: Terms) -> None:
+    """What it stands by with would be too old to count from."""
+    api.put(holderIdentity="another", leaseDurationSeconds=3)
     terms.start()
-    await terms.until(lambda: "not prepared to lead: the list broke off" in terms.lease.standby)
+    await terms.until(lambda: terms.notes == ["prepared"])
+    assert terms.lease.standby == "another leads"
     await terms.until(lambda: terms.lease.standby == "")
-    assert terms.notes == ["prepared", "leads"]
+    assert terms.notes == ["prepared", "prepared", "leads"]
+
+
+async def test_who_cannot_ask_for_the_lease_prepares_all_the_same(api: Api, terms: Terms) -> None:
+    async def cut_off(when: str) -> None:
+        raise UnavailableError("no answer")
+
+    api.on_call = cut_off
+    terms.start()
+    await terms.until(lambda: terms.notes == ["prepared"])
+    assert "cannot be had: no answer" in terms.lease.standby
+    api.on_call = None
+    await terms.until(lambda: terms.lease.standby == "")
+    assert terms.notes == ["prepared", "prepared", "leads"]
 
 
 async def test_a_lease_that_is_lost_while_it_prepares_is_not_led_on(api: Api, terms: Terms) -> None:
@@ -411,10 +422,20 @@ async def test_a_lease_that_is_lost_while_it_prepares_is_not_led_on(api: Api, te
     assert terms.notes == ["prepared", "prepared", "leads"]
 
 
-async def test_one_operator_alone_needs_no_lease() -> None:
+async def test_one_operator_alone_needs_no_lease_and_prepares_all_the_same() -> None:
     alone = Alone()
     assert alone.standby == ""
     assert alone.remaining() > 10**9
+    notes: list[str] = []
+
+    async def prepare() -> None:
+        await asyncio.sleep(0)
+        notes.append("prepared")
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await alone.run(prepare, lambda: notes.append("leads"))
+    assert notes == ["prepared", "leads"]
     await alone.release()
 
 
