@@ -196,6 +196,9 @@ class Outage(Fault):
         super().__init__("api-server-restarts-after-every-step")
         self._outages = outages
 
+    def judge(self, call: Call) -> Verdict:
+        return Verdict.CUT if self._outages.away else Verdict.PASS
+
     async def after_step(self, step: int) -> None:
         self.injected += 1
         await self._outages.next()

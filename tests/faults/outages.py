@@ -34,6 +34,11 @@ class Outages:
         self._parties -= 1
         await self._begin()
 
+    @property
+    def away(self) -> bool:
+        """Whether the API server is gone, or back but not ready: then it refuses what its caches do not know yet."""
+        return self._return is not None and not self._return.done()
+
     async def over(self) -> None:
         """Wait until the API server is back for good."""
         if self._return is not None:
