@@ -7,6 +7,7 @@ from typing import Final, Self
 
 import psutil
 
+from crawl_operator.kube import LEASES
 from local_cluster import LocalCluster
 from local_cluster.operator_process import OperatorProcess
 
@@ -26,7 +27,7 @@ class Usage:
     requests: float
     """Answered by the API server to all clients, watches aside."""
     writes: float
-    """Sent by the operator."""
+    """Sent by the operator, renewals of its lease aside."""
 
     def __sub__(self, before: Self) -> "Usage":
         cpu = {name: seconds - before.cpu[name] for name, seconds in self.cpu.items()}
@@ -45,7 +46,7 @@ def measure(cluster: LocalCluster, kwok: int, operator: OperatorProcess) -> Usag
         writes=sum(
             value
             for labels, value in series(operator.health("metrics")[1], "crawl_operator_api_requests_total")
-            if labels["verb"] in _WRITES
+            if labels["verb"] in _WRITES and labels["resource"] != LEASES.plural
         ),
     )
 
