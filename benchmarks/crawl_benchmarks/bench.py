@@ -67,11 +67,8 @@ class Bench:
 
     async def rest(self) -> None:
         """Wait until the Job controller has ended all batch Jobs, which it does later than their pods."""
-        deadline = time.monotonic() + _CLEAR_SECONDS
-        while (await self.api.get(BATCH_JOBS, limit="1", fieldSelector="status.successful=0"))["items"]:
-            if time.monotonic() > deadline:
-                raise NotInTimeError("not all batch Jobs are complete")
-            await asyncio.sleep(_PAUSE_SECONDS)
+        unfinished = ("-n", NAMESPACE, "get", "jobs", "--field-selector", "status.successful=0", "-o", "name")
+        await until(lambda: not self.cluster.kubectl(*unfinished).stdout, "all batch Jobs are complete", _CLEAR_SECONDS)
 
     async def clear(self, operator: OperatorProcess) -> None:
         """Remove all jobs and pods, and wait until the operator has noticed."""

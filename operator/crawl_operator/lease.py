@@ -134,7 +134,8 @@ class Lease:
 
         Args:
             prepare: awaited at the start, and each time the lease is won, before anything is written. It is called
-                after the lease was won, or was seen with another: where it is free at the start, once is enough.
+                after the lease was won, or was seen with another: where it is free at the start, once is enough. What
+                it cannot do at once it tries again by itself.
             lead: called when writes are allowed.
         """
         async with asyncio.TaskGroup() as tasks:
