@@ -141,43 +141,49 @@ class Stage:
 
     async def _watch(self, resource: Resource, version: str) -> None:
         while True:
-            try:
-                version = await self._follow(resource, version)
-            except (aiohttp.ClientError, OSError):
-                await asyncio.sleep(_DOWN_PAUSE)
+            version = await self._follow(resource, version)
 
     async def _follow(self, resource: Resource, version: str) -> str:
-        """Read one watch to its end; return the version to go on from."""
+        """Read one watch until it ends or breaks; return the version to go on from."""
         params = {"watch": "true", "resourceVersion": version}
-        async with self._session.get(self.cluster.server + resource.path(None), params=params) as answer:
-            if answer.status >= 400 and answer.status != 410:
-                await asyncio.sleep(_DOWN_PAUSE)
-                return version
-            rest = b""
-            async for chunk in answer.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR" or event.get("kind") == "Status":
-                        return await self._catch_up(resource)
-                    version = event["object"]["metadata"]["resourceVersion"]
-                    self._dispatch(resource, event["object"], gone=event["type"] == "DELETED")
+        try:
+            async with self._session.get(self.cluster.server + resource.path(None), params=params) as answer:
+                if answer.status == 410:
+                    return await self._catch_up(resource)
+                if answer.status >= 400:
+                    await asyncio.sleep(_DOWN_PAUSE)
+                    return version
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        event = json.loads(line)
+                        if event["type"] == "ERROR":
+                            return await self._catch_up(resource)
+                        version = event["object"]["metadata"]["resourceVersion"]
+                        self._dispatch(resource, event["object"], gone=event["type"] == "DELETED")
+        except (aiohttp.ClientError, OSError):
+            await asyncio.sleep(_DOWN_PAUSE)
         return version
 
     async def _catch_up(self, resource: Resource) -> str:
-        """Find what happened while the watch could not tell: the server no longer knows the version it stood at."""
-        version = await self._version(resource)
+        """Find what happened while the watch could not tell: the server no longer knows the version it stood at.
+
+        One list of all namespaces, whose version the watch goes on from: from an older one it would tell again what
+        the list had overtaken, and a pod that the list had told to be gone would be there once more.
+        """
+        answer = await self.call("GET", resource.path(None))
+        version: str = answer["metadata"]["resourceVersion"]
+        listed: dict[str, dict[str, Object]] = {}
+        for item in answer["items"] or ():
+            of_one = listed.setdefault(item["metadata"]["namespace"], {})
+            of_one[item["metadata"]["uid"]] = {"kind": KINDS[resource], "apiVersion": resource.api, **item}
         for world in list(self._worlds.values()):
-            answer = await self.call("GET", resource.path(world.namespace))
-            listed = {
-                item["metadata"]["uid"]: {"kind": KINDS[resource], "apiVersion": resource.api, **item}
-                for item in answer["items"] or ()
-            }
-            known = world.now.objects[resource]
-            for uid in known.keys() - listed.keys():
-                meta = {**known[uid]["metadata"], "resourceVersion": answer["metadata"]["resourceVersion"]}
+            found, known = listed.get(world.namespace, {}), world.now.objects[resource]
+            for uid in known.keys() - found.keys():
+                meta = {**known[uid]["metadata"], "resourceVersion": version}
                 world.see(resource, {**known[uid], "metadata": meta}, gone=True)
-            for uid, body in listed.items():
+            for uid, body in found.items():
                 if uid not in known or known[uid]["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
                     world.see(resource, body, gone=False)
         return version
