@@ -16,7 +16,7 @@ from crawl_operator.assembly import Assembly
 from crawl_operator.forwarding import Forwarder
 from crawl_operator.health import serve
 from crawl_operator.kube import Kube
-from crawl_operator.kube_errors import KubeError, NotFoundError
+from crawl_operator.kube_errors import KubeError
 from crawl_operator.lease import Alone, Elected, Lease
 from crawl_operator.metrics import Metrics
 from crawl_operator.settings import ENV_PREFIX, ConfigurationError, Settings
@@ -144,10 +144,8 @@ async def _fill(guard: WatchGuard) -> None:
     while True:
         try:
             await guard.fill()
-        except NotFoundError:
-            _log.error("a kind of ours is unknown to the cluster: install the CRDs with `kubectl apply -f crds/`")
-        except KubeError as error:
-            _log.error("not everything could be listed: %s", error)
+        except KubeError:
+            _log.error("%s", guard.trouble)
         else:
             return
         await asyncio.sleep(_LIST_PAUSE)

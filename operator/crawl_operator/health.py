@@ -63,7 +63,8 @@ class HealthApi:
     async def _ready(self, _: web.Request) -> web.Response:
         starting = [] if self._guard.synced else ["starting: the first list of jobs is not complete"]
         standby = [f"standby: {why}"] if (why := self._standby()) else []
-        return _answer(starting + standby + self.problems())
+        trouble = [self._guard.trouble] if self._guard.trouble else []
+        return _answer(starting + standby + trouble + self.problems())
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
         body, content_type = self._metrics.exposition(request.headers.get("Accept", ""))

@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _GRACE: Final = 5.0
 """Seconds a watch may lag behind a list before it counts as having missed something."""
+_CRDS_MISSING: Final = "a kind of ours is unknown to the cluster: install the CRDs with `kubectl apply -f crds/`"
 
 KINDS: Final = (SCHEDULES, CRAWLJOBS, PODS, BATCH_JOBS)
 
@@ -59,6 +60,8 @@ class WatchGuard:
         self._seen_at = dict.fromkeys(self.kinds, time.monotonic())
         self._listed_at = dict.fromkeys(self.kinds, time.monotonic())
         self._frozen: set[Resource] = set()
+        self.trouble = ""
+        """Why the last list of everything could not be read, in a sentence; empty when it could."""
         self._synced = asyncio.Event()
         for resource in self.kinds:
             self._metrics.changes_missed(resource.plural, 0)
@@ -103,7 +106,12 @@ class WatchGuard:
                 for resource in self.kinds:
                     tasks.create_task(self._fill(resource))
         except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+            error = errors.exceptions[0]
+            self.trouble = (
+                _CRDS_MISSING if isinstance(error, NotFoundError) else f"not everything could be listed: {error}"
+            )
+            raise error from errors
+        self.trouble = ""
         self._synced.set()
 
     async def run(self) -> None:

@@ -129,6 +129,14 @@ async def test_a_list_that_breaks_off_does_not_make_it_ready(api: Api, operator:
     with pytest.raises(UnavailableError):
         await operator.guard.fill()
     assert not operator.guard.synced
+    status, text = await operator.probe("/readyz")
+    starting, why = text.splitlines()
+    assert (status, starting) == (503, "starting: the first list of jobs is not complete")
+    assert why.startswith("not everything could be listed: GET /")
+    assert await operator.probe("/healthz") == (200, "ok\n")  # a new process would not see more
+    api.broken = False
+    await operator.guard.fill()
+    assert await operator.probe("/readyz") == (200, "ok\n")
 
 
 async def test_a_key_that_nobody_serves_makes_it_unwell(operator: Operator) -> None:
