@@ -58,18 +58,26 @@ class Elected(Protocol):
 
 
 class Alone:
-    """Leads always: whoever runs a single operator needs no lease."""
+    """Leads from its start to its end: whoever runs a single operator needs no lease."""
 
-    standby = ""
     leader_url = ""
 
+    def __init__(self) -> None:
+        self._leading = False
+
+    @property
+    def standby(self) -> str:
+        """Why it does not lead yet, in a sentence; empty when it does."""
+        return "" if self._leading else "everything is listed before anything is done"
+
     def remaining(self) -> float:
-        """Return infinity."""
-        return math.inf
+        """Return infinity, and 0 before all is prepared."""
+        return math.inf if self._leading else 0.0
 
     async def run(self, prepare: Callable[[], Awaitable[None]], lead: Callable[[], None]) -> None:
         """Lead as soon as all is prepared, until cancelled."""
         await prepare()
+        self._leading = True
         lead()
         await asyncio.Event().wait()
 

@@ -153,6 +153,8 @@ class WorkerApi:
             _log.warning("pod %s of job %s reported on another job or attempt", identity.pod_name, key)
             raise web.HTTPForbidden(text="this pod works for another job or attempt")
         job = self._store.job(key)
+        if job is None and not self._store.buried(job_uid):
+            raise web.HTTPServiceUnavailable(text="this pod's job is not known yet", headers=_RETRY)
         if job is None or job.uid != job_uid or job.deleting or job.phase.terminal:
             raise web.HTTPGone(text="the job is over")
         return job, pod

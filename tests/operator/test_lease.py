@@ -424,18 +424,20 @@ async def test_a_lease_that_is_lost_while_it_prepares_is_not_led_on(api: Api, te
 
 async def test_one_operator_alone_needs_no_lease_and_prepares_all_the_same() -> None:
     alone = Alone()
-    assert alone.standby == ""
-    assert alone.remaining() > 10**9
     notes: list[str] = []
 
     async def prepare() -> None:
         await asyncio.sleep(0)
+        assert alone.standby, "workers are not answered from half a list"
+        assert alone.remaining() == 0
         notes.append("prepared")
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.5):
             await alone.run(prepare, lambda: notes.append("leads"))
     assert notes == ["prepared", "leads"]
+    assert alone.standby == ""
+    assert alone.remaining() > 10**9
     await alone.release()
 
 

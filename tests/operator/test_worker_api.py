@@ -315,6 +315,18 @@ async def test_reports_are_counted_by_kind_and_answer(worker: Worker, operator: 
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_a_worker_whose_pod_was_seen_before_its_job_may_come_again(
+    worker: Worker, operator: Operator, method: str, path: Any
+) -> None:
+    """Watches of different kinds keep no order between them: that a job is unknown does not say that it is over."""
+    operator.store.put_child(JobKey("team", "blog"), "4567-cdef", running_pod("blog-def-1"))
+    answer = await worker.send(method, path("4567-cdef", 1), REPORT, token=operator.token("blog-def-1"))
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert not operator.folder.joinpath("team").exists()
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
 @pytest.mark.parametrize("how", ["finished", "deleting", "deleted", "a namesake"])
 async def test_a_job_that_is_over_takes_nothing_more(
     worker: Worker, operator: Operator, method: str, path: Any, how: str
