@@ -45,6 +45,8 @@ class Fault:
     test = ""
     """Part of the name of the test that tries it, if that is not the scenario's."""
     operators = 1
+    longest = 240.0
+    """Seconds for one trial, most of which take one or two: the machine may be slow."""
     late = False
     """Whether a dead operator comes back only when nothing else can happen."""
     leased = False
@@ -191,6 +193,7 @@ class Outage(Fault):
 
     kind = "API server restarted"
     test = "restart_at_any_step"
+    longest = 800.0  # each waits for the slowest of all, at every step
 
     def __init__(self, outages: Outages) -> None:
         super().__init__("api-server-restarts-after-every-step")

@@ -51,7 +51,8 @@ def violations(world: World, limits: Scenario | None) -> Iterator[str]:
             if old is not None:
                 yield from _bad_change(old, seen)
         elif old is None and owner_kind(seen.body) == "CrawlJob":
-            yield from _bad_birth(seen, before, begun, late=seen.body["metadata"]["name"] in world.late)
+            late = limits is None or seen.body["metadata"]["name"] in world.late
+            yield from _bad_birth(seen, before, begun, late=late)
         if seen.resource is not CRAWLJOBS and _has_begun(seen.body):
             begun.add((job_uid(seen.body), attempt_of(seen.body)))
 
@@ -109,6 +110,7 @@ def _bad_birth(seen: Seen, before: Picture, begun: set[tuple[str, int]], *, late
     """A worker comes for a job that waits for one, in time, and for an attempt that nobody has begun.
 
     One that comes late, its operator having been overtaken, may find its job over: nothing can hold it up any more.
+    So may one of two operators that share no lease and do not see the same at the same time.
     """
     job = before.objects[CRAWLJOBS].get(owner_uid(seen.body))
     if job is None:

@@ -33,6 +33,8 @@ _AGAIN: Final = 2.0
 """The same for what has failed and is tried again, while the pauses are still short."""
 
 
+_COMPARISONS: Final = 20
+"""Tries to compare a list, of which one in seven may fail."""
 _DYING: Final = 20.0
 """Seconds that an operator has to end when it is cancelled."""
 
@@ -153,13 +155,15 @@ class InnerLife:
         """Compare lists with what was delivered, as the operator does from time to time."""
         assert self._parts is not None
         for resource in KINDS:
-            try:
-                await self._parts.guard.compare(resource)
-            except KubeError:
-                continue
-            except RuntimeError:  # it has died meanwhile, and its client is closed
-                if self.alive:
-                    raise
+            for _ in range(_COMPARISONS):
+                try:
+                    await self._parts.guard.compare(resource)
+                except KubeError:
+                    continue
+                except RuntimeError:  # it has died meanwhile, and its client is closed
+                    if self.alive:
+                        raise
+                break
 
     def release(self) -> bool:
         """Deliver what was held back; tell whether there was anything."""

@@ -35,8 +35,6 @@ from wire import Wire
 from local_cluster.cluster import LocalCluster
 
 _AT_ONCE: Final = int(os.environ.get("FAULTS_AT_ONCE", "12"))
-_LONGEST: Final = 240.0
-"""Seconds for one trial, most of which take one or two: the machine may be slow."""
 _SHOWN: Final = 5
 """Failures told in full; of the others only the names."""
 _ENOUGH: Final = 20
@@ -184,7 +182,7 @@ class Bench:
         trial = Trial(stage, wire, world, scenario, fault, self.folder / world.namespace, program=program)
         try:
             with _heard(world.namespace, trial.crashes):
-                async with asyncio.timeout(_LONGEST):
+                async with asyncio.timeout(fault.longest):
                     return await trial.play()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told as this trial's
             return Broken(

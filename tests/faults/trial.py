@@ -107,6 +107,7 @@ class Trial:
         """Let things go on until something holds; help them on when nothing goes on by itself."""
         self._patience.renew()
         while not (self._quiet and holds(self.world.now)):
+            self._see_who_leads()
             self._patience.take(f"it does not come that {what}")
             if holds(self.world.now):
                 await asyncio.sleep(TURN)
@@ -114,9 +115,11 @@ class Trial:
                 await self.go_on()
 
     async def rest(self) -> None:
-        """Let things go on until nothing more happens by itself."""
+        """Let things go on until nothing more happens by itself; what was late arrives once it has been overtaken."""
         self._patience.renew()
+        self._see_who_leads()
         while not self._at_rest:
+            self._see_who_leads()
             self._patience.take("it does not come to rest")
             if not self._fault.late:
                 await self._raise_the_dead()

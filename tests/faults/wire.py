@@ -36,9 +36,9 @@ class Line:
         self.dead = False
         self.past: Picture | None = None
         """What lists are answered from, where they are stale."""
-        self.under_way = 0
-        self.held_up = 0
-        """Calls that have left the operator and do not get on."""
+        self.sending = 0
+        self.holding = 0
+        """Calls that have left the operator and wait for another one to lead."""
         self.unheard = False
         """Whether renewals of the lease are lost."""
         self.overtaken = asyncio.Event()
@@ -51,6 +51,16 @@ class Line:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a call is on its way to the API server, or back."""
+        return self.sending > 0 or (self.holding > 0 and self.overtaken.is_set())
+
+    @property
+    def held_up(self) -> bool:
+        """Whether a call does not get on before another operator leads."""
+        return self.holding > 0 and not self.overtaken.is_set()
 
     def kill(self) -> None:
         """End the operator at the other end, and whatever it may still send."""
@@ -142,7 +152,7 @@ class Wire:
         return web.Response(status=status, body=body, content_type="application/json")
 
     async def _send_late(self, request: web.BaseRequest, data: bytes, line: Line) -> tuple[int, bytes]:
-        line.held_up += 1
+        line.holding += 1
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(line.overtaken.wait(), _LONGEST)
@@ -150,7 +160,7 @@ class Wire:
                 line.world.late.add(json.loads(data)["metadata"]["name"])
             return await self._send(request, data, line)
         finally:
-            line.held_up -= 1
+            line.holding -= 1
 
     def _start(self, sending: Coroutine[Any, Any, tuple[int, bytes]]) -> asyncio.Task[tuple[int, bytes]]:
         """Send a request to its end, whatever becomes of the one who sent it: it has left the house."""
@@ -167,7 +177,7 @@ class Wire:
     async def _send(self, request: web.BaseRequest, data: bytes, line: Line) -> tuple[int, bytes]:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _DROPPED}
         counted = "/leases" not in request.path  # renewals go on for ever
-        line.under_way += counted
+        line.sending += counted
         try:
             async with self._session.request(
                 request.method, self._server + request.path_qs, headers=headers, data=data or None
@@ -177,19 +187,20 @@ class Wire:
                 line.world.expect(json.loads(body))
             return answer.status, body
         finally:
-            line.under_way -= counted
+            line.sending -= counted
 
     async def _stream(self, request: web.BaseRequest, line: Line) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _DROPPED}
-        response = web.StreamResponse()
-        with suppress(aiohttp.ClientError, OSError):
+        try:
             async with self._session.get(self._server + request.path_qs, headers=headers) as answer:
                 response = web.StreamResponse(status=answer.status)
                 response.content_type = "application/json"
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
                     await response.write(chunk)
-        return response
+                return response
+        except (aiohttp.ClientError, OSError):
+            return await _cut(request)  # the API server is down
 
 
 async def _cut(request: web.BaseRequest) -> web.StreamResponse:
