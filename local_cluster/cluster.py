@@ -143,6 +143,10 @@ class LocalCluster:
             raise
         return result
 
+    def serves(self, path: str) -> bool:
+        """Say whether the API server answers a path with something: an object that is there, a kind that it knows."""
+        return self._health.exists(path)
+
     def kill(self, component: str) -> None:
         """Kill a component, which then stays down; returns when its process is gone."""
         self._keeping.kill(component)

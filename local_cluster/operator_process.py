@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any, Final
 
+from crawl_api.names import API_VERSION, PLURAL, SCHEDULE_PLURAL
 from local_cluster.cluster import LocalCluster
-from local_cluster.programs import Program, ask, free_port
+from local_cluster.programs import Program, ask, free_port, wait_until
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 WORKER_IMAGE: Final = "crawl-worker:local"
+
+_SERVED_SECONDS: Final = 60
 
 
 class OperatorProcess(Program):
@@ -49,5 +52,11 @@ class OperatorProcess(Program):
 def prepare(cluster: LocalCluster) -> None:
     """Install what the operator needs in a cluster: the CRD and its rights."""
     cluster.kubectl("apply", "-f", ROOT / "crds", "-f", ROOT / "operator" / "rbac.yaml")
-    crds = ("crd/crawljobs.crawl-operator.io", "crd/scheduledcrawljobs.crawl-operator.io")
-    cluster.kubectl("wait", "--for=condition=Established", *crds, "--timeout=30s")
+    await_kinds(cluster)
+
+
+def await_kinds(cluster: LocalCluster) -> None:
+    """Wait until the API server takes objects of the kinds whose CRDs were applied."""
+    # Not by `kubectl wait`: it fails on a CRD that is too new to have conditions.
+    kinds = [f"/apis/{API_VERSION}/{plural}" for plural in (PLURAL, SCHEDULE_PLURAL)]
+    wait_until(lambda: all(map(cluster.serves, kinds)), "the API server serves both kinds", _SERVED_SECONDS)

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,6 +25,8 @@ NAMESPACE: Final = "crawl-operator"
 _READY_SECONDS: Final = 60
 _END_SECONDS: Final = 15
 _SERVERS: Final = range(20_000, 30_000)
+_MOST_HELD: Final = 200
+_held: Final = deque[socket.socket]()
 
 
 class Program:
@@ -140,14 +143,22 @@ def ask(port: int, path: str, seconds: float = 5) -> tuple[int, str]:
 
 
 def free_port() -> int:
-    """Return a port on loopback that nobody uses now.
+    """Return a port on loopback that nobody uses, and that nobody else is given for long.
 
-    It is none of those that Linux gives to outgoing connections: one of them could take it before a server does.
+    It is none of those that Linux gives to outgoing connections: one of them could take it before a server does. It is
+    held by a socket that is bound but does not listen. Sharing is allowed only once it is bound: another process that
+    looks for a port does not get it, and yet a server, which asks to share, can listen on it.
     """
     for port in random.sample(_SERVERS, 100):
-        with socket.socket() as listener, contextlib.suppress(OSError):
-            listener.bind(("127.0.0.1", port))
+        holder = socket.socket()
+        with contextlib.suppress(OSError):
+            holder.bind(("127.0.0.1", port))
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _held.append(holder)
+            if len(_held) > _MOST_HELD:
+                _held.popleft().close()
             return port
+        holder.close()
     raise OSError(f"no port between {_SERVERS.start} and {_SERVERS.stop} is free")
 
 

@@ -48,8 +48,9 @@ def remove(state: Path) -> None:
     """Remove a state folder and all in it, whatever permissions pods have left on their folders."""
     for folder, inner, _ in os.walk(state):  # top down: a folder is opened before it is entered
         for path in (Path(folder, name) for name in inner):
-            if not path.is_symlink():
-                path.chmod(0o700)
+            with contextlib.suppress(FileNotFoundError):  # another removes it too
+                if not path.is_symlink():
+                    path.chmod(0o700)
     shutil.rmtree(state, ignore_errors=True)
 
 

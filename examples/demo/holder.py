@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,7 +29,9 @@ from demo import folders
 from demo.site import DemoSite
 from local_cluster import Image, LocalCluster, LocalClusterError
 from local_cluster.named import NamedCluster
+from local_cluster.operator_process import await_kinds
 from local_cluster.processes import die_with_parent
+from local_cluster.programs import free_port
 
 KEEP: Final = "keep"
 """The line on standard input after which the holder lives until it is terminated."""
@@ -71,7 +72,7 @@ def _hold(site_port: int, folder: Path) -> None:
         publish(cluster.blueprint, cluster.components)
         _report(done=f"a Kubernetes API server and a node run at {cluster.server}")
         cluster.kubectl("apply", "-f", folders.CRDS)
-        cluster.kubectl("wait", "--for=condition=Established", f"--timeout={_READY_SECONDS}s", "-f", folders.CRDS)
+        await_kinds(cluster)
         _report(done="the API server knows the kind CrawlJob")
         with _operator(cluster, folder), DemoSite(port=site_port, delay=_PAGE_SECONDS) as site:
             _report(done=f"a site of some sixty pages is served at {site.base_url}")
@@ -92,7 +93,7 @@ def _report(**facts: Any) -> None:
 
 @contextlib.contextmanager
 def _operator(cluster: LocalCluster, folder: Path) -> Iterator[None]:
-    endpoint, health = _free_ports(2)
+    endpoint, health = free_port(), free_port()
     config, log = folder / "operator.yaml", folder / OPERATOR_LOG
     config.write_text(yaml.safe_dump(_settings(folder, endpoint, health), sort_keys=False))
     with log.open("wb") as output:
@@ -127,14 +128,6 @@ def _settings(folder: Path, endpoint: int, health: int) -> dict[str, Any]:
         "results": {"folder": str(folder / "results")},
         "reconcile": {"progressIntervalSeconds": 0.5},
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

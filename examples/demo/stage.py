@@ -110,8 +110,29 @@ def running(site_port: int, say: Callable[[str], None]) -> Iterator[Stage]:
     build.ensure()
     folder = folders.state()
     folder.mkdir(parents=True)
+    try:
+        with _holder(folder, site_port) as holder:
+            facts = _await_ready(holder, say)
+            stage = Stage(folder, facts["env"], facts["site"], holder)
+            exports = (f"export {key}={shlex.quote(value)}\n" for key, value in stage.env.items())
+            stage.env_file.write_text("".join(exports))
+            yield stage
+            if not is_kept():
+                _end(holder)
+                shutil.rmtree(folder, ignore_errors=True)
+    except DemoError as error:
+        error.add_note(f"Everything has been ended; the logs are in {folder}")
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def _holder(folder: Path, site_port: int) -> Iterator[subprocess.Popen[str]]:
+    """Start the process that holds everything; end it if the block fails."""
     with (folder / "holder.log").open("wb") as log:
-        holder = subprocess.Popen(  # noqa: S603 - this package's own module
+        process = subprocess.Popen(  # noqa: S603 - this package's own module
             [sys.executable, "-m", "demo.holder", "--site-port", str(site_port)],
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folders.EXAMPLES), *_python_path()])},
             cwd=folder,
@@ -122,24 +143,12 @@ def running(site_port: int, say: Callable[[str], None]) -> Iterator[Stage]:
             start_new_session=True,  # Ctrl-C on the terminal is the demo's affair
         )
     try:
-        facts = _await_ready(holder, say)
-        stage = Stage(folder, facts["env"], facts["site"], holder)
-        exports = (f"export {key}={shlex.quote(value)}\n" for key, value in stage.env.items())
-        stage.env_file.write_text("".join(exports))
-        yield stage
-        if not is_kept():
-            _end(holder)
-            shutil.rmtree(folder, ignore_errors=True)
-    except DemoError as error:
-        _end(holder)
-        error.add_note(f"Everything has been ended; the logs are in {folder}")
-        raise
+        yield process
     except BaseException:
-        _end(holder)
-        shutil.rmtree(folder, ignore_errors=True)
+        _end(process)
         raise
     finally:
-        for pipe in (holder.stdin, holder.stdout):
+        for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
 

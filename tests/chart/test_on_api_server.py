@@ -5,6 +5,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,8 @@ def test_what_the_prometheus_operator_reads_is_as_its_crds_have_it(
     for plural in FOREIGN.values():
         crd = prometheus_crds / f"monitoring.coreos.com_{plural}.yaml"
         bare.kubectl("apply", "--server-side", "-f", crd)
-        bare.kubectl("wait", "--for=condition=Established", f"crd/{plural}.monitoring.coreos.com", "--timeout=30s")
+        path = f"/apis/monitoring.coreos.com/v1/{plural}"
+        wait_until(partial(bare.serves, path), f"the API server serves {plural}", 60)
     bare.kubectl("create", "namespace", "crawl-operator", check=False)
     objects = [each for each in helm.render(COMBINATIONS["everything optional"]) if each["kind"] in FOREIGN]
     assert {each["kind"] for each in objects} == set(FOREIGN)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from api_server import JOBS, SCHEDULES, ApiServer, read
+from api_server import ApiServer
 from local_cluster.cluster import LocalCluster
-from local_cluster.programs import wait_until
+from local_cluster.operator_process import await_kinds
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -16,10 +16,7 @@ CRDS = Path(__file__).parents[2] / "crds"
 def api() -> Iterator[ApiServer]:
     with LocalCluster("crd", node=False) as cluster:
         cluster.kubectl("apply", "-f", CRDS)
-        names = ("crd/crawljobs.crawl-operator.io", "crd/scheduledcrawljobs.crawl-operator.io")
-        cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
-        # It takes objects a moment after it has said so.
-        wait_until(lambda: read(cluster, JOBS) and read(cluster, SCHEDULES), "the API server serves both kinds", 30)
+        await_kinds(cluster)
         server = ApiServer(cluster)
         yield server
         server.close()

@@ -8,6 +8,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import urllib.error
@@ -37,6 +38,13 @@ _HOLDER = """
 def cluster() -> Iterator[LocalCluster]:
     with LocalCluster("tested", node=False) as running:
         yield running
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder on a short path: sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="own-") as folder:
+        yield Path(folder)
 
 
 @contextlib.contextmanager
@@ -213,8 +221,11 @@ def test_pods_go_with_their_cluster_wherever_they_have_hidden() -> None:
     assert_gone(state)
 
 
-def test_what_a_killed_keeper_leaves_goes_with_the_next_cluster() -> None:
+def test_what_a_killed_keeper_leaves_goes_with_the_next_cluster(
+    monkeypatch: pytest.MonkeyPatch, short_folder: Path
+) -> None:
     """Keeper and owner killed at once: the kernel ends the components, the next to come removes the folder."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder))  # elsewhere another test's cluster may come next
     with holder() as (process, state):
         keeper = next(child for child in psutil.Process(process.pid).children() if str(state) in child.cmdline())
         keeper.kill()
