@@ -276,18 +276,24 @@ def test_twenty_jobs_do_not_notice_that_operators_are_killed_and_rolled(installe
         statuses = {pod["metadata"]["uid"]: pod["status"]["containerStatuses"] for pod in installed.operators()}
         return {uid: container["restartCount"] for uid, (container,) in statuses.items()}
 
-    wait_until(lambda: len(installed.leaders()) == 1, "one leads", 60)
-    (leader,) = installed.leaders()
+    leaders: list[Any] = []
+
+    def one_leads() -> bool:
+        leaders[:] = installed.leaders()
+        return len(leaders) == 1
+
+    wait_until(one_leads, "one leads", 60)
+    (leader,) = leaders
     expected = restarts()
     expected[leader["metadata"]["uid"]] += 1
     installed.kill(leader)
     wait_until(lambda: restarts() == expected, "the one that led is started again, and no other", 60)
-    wait_until(lambda: len(installed.leaders()) == 1, "one leads again", 60)
+    wait_until(one_leads, "one leads again", 60)
     installed.helm.run(*UPGRADE, values=values_of("0.1.1"), seconds=360)
     new = installed.operators()
     assert {pod["spec"]["containers"][0]["image"] for pod in new} == {"localhost/crawl-operator:0.1.1"}
     assert not old & {pod["metadata"]["uid"] for pod in new}
-    wait_until(lambda: len(installed.leaders()) == 1, "one of the new ones leads", 60)
+    wait_until(one_leads, "one of the new ones leads", 60)
     assert {installed.jobs.status(name)["phase"] for name in names} == {"Processing"}
     installed.release()
     for name in names:

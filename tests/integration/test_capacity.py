@@ -214,6 +214,21 @@ def holding_jobs(jobs: Jobs) -> Iterator[None]:
     binding = {"apiVersion": api, "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": name}}
     objects = {"apiVersion": "v1", "kind": "List", "items": [policy, {**binding, "spec": {"policyName": name}}]}
     jobs.kubectl("apply", "-f", "-", input=json.dumps(objects))
+    container = {"name": "probe", "image": "none"}
+    probe = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "probe", "labels": {"kueue.x-k8s.io/queue-name": "any"}},
+        "spec": {"template": {"spec": {"containers": [container], "restartPolicy": "Never"}}},
+    }
+
+    def holds() -> bool:
+        answer = jobs.kubectl(
+            "create", "--dry-run=server", "-o", "json", "-f", "-", input=json.dumps(probe), check=False
+        )
+        return answer.returncode == 0 and bool(json.loads(answer.stdout)["spec"].get("suspend"))
+
+    wait_until(holds, "batch Jobs are held", 30)
     try:
         yield
     finally:

@@ -242,9 +242,11 @@ def test_kubectl_shows_a_job_as_people_expect(jobs: Jobs, operator: OperatorProc
     phases = list(dict.fromkeys(row.split()[3] for row in rows))
     assert phases == ["Pending", "Processing", "PartialSuccess"]
     assert sum("%" in row for row in rows) >= 3, "progress is seen moving"
-    described = jobs.kubectl("describe", "crawl", "shown").stdout
-    assert "Warning  PartialSuccess" in described
-    assert "/nowhere" in described
+    # The event is written after the status that it tells of.
+    wait_until(
+        lambda: "Warning  PartialSuccess" in jobs.kubectl("describe", "crawl", "shown").stdout, "the event is there", 20
+    )
+    assert "/nowhere" in jobs.kubectl("describe", "crawl", "shown").stdout
     logs = jobs.kubectl("logs", jobs.status("shown")["workerId"]).stdout
     assert "attempt ended" in logs
     wide = jobs.kubectl("get", "crawl", "shown", "-o", "wide").stdout

@@ -24,11 +24,12 @@ async def traps(request: pytest.FixtureRequest) -> AsyncIterator[TrapSite]:
         yield site
 
 
+@pytest.mark.timeout(300)
 async def test_the_pages_among_traps_are_exactly_those_of_the_oracle(
     worker: Worker, traps: TrapSite, operator: StandIn
 ) -> None:
     """Each is fetched once; what robots.txt forbids, what is out of scope and what never ends is left alone."""
-    ended = await worker.run(site_job(operator, traps.start, maxDepth=traps.depth), 115)
+    ended = await worker.run(site_job(operator, traps.start, more={"timeoutSeconds": 270}, maxDepth=traps.depth), 280)
     assert ended.code == 0, ended.log
     crawled = [record["url"] for record in operator.lines]
     expected = traps.oracle()
