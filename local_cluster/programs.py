@@ -1,5 +1,6 @@
 """Programs of this project as real processes, against a real API server, with the rights of their service accounts."""
 
+import atexit
 import contextlib
 import os
 import random
@@ -160,6 +161,12 @@ def free_port() -> int:
             return port
         holder.close()
     raise OSError(f"no port between {_SERVERS.start} and {_SERVERS.stop} is free")
+
+
+@atexit.register
+def _let_go() -> None:
+    while _held:
+        _held.popleft().close()
 
 
 def _kubeconfig(cluster: LocalCluster, folder: Path, account: str, server: str | None) -> Path:

@@ -116,7 +116,6 @@ def test_an_upgrade_brings_crds_up_to_date_and_keeps_jobs(bare: LocalCluster, in
     """From a chart whose CRD lacks what today's has, with a job stored by it."""
     older = older_chart(installer, bare.state_dir / name)
     installer.run("install", name, older, "--namespace", name, values={"replicas": 0})
-    bare.kubectl("wait", "--for=condition=Established", "crd/crawljobs.crawl-operator.io", "--timeout=30s")
     job = manifest("kept", single={"url": "https://example.org/"})
     _until_stored(bare, name, job)
     refused = bare.kubectl("-n", name, "patch", "crawljob", "kept", "--type=merge", "-p", _SUSPEND, check=False)

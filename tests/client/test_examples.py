@@ -57,7 +57,7 @@ def test_example_runs(cluster: LocalCluster, shared: Jobs, site: DemoSite, tmp_p
         shared.apply("monitored", single={"url": site.url(PATH)}, suspend=True)
     process = subprocess.Popen(
         [sys.executable, FOLDER / f"{name}.py", *arguments(site)],
-        env=os.environ | {"KUBECONFIG": str(kubeconfig)},
+        env=os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

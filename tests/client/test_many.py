@@ -158,10 +158,13 @@ async def test_a_list_of_ten_thousand_is_read_with_as_little_memory(cluster: Loc
         await listing(cluster, jobs.namespace, 10_000)
 
 
-def test_the_import_is_fast_and_loads_nothing_of_other_rooms() -> None:
-    """Also where neither Kopf nor Scrapy, nor the operator, nor an HTTP server is installed."""
+def test_the_import_loads_little_and_nothing_of_other_rooms() -> None:
+    """Also where neither Kopf nor Scrapy, nor the operator, nor an HTTP server is installed.
+
+    What takes long to import is loaded when it is needed: HTTP with the client, models with the first job.
+    """
     program = """
-import sys, time
+import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -169,26 +172,15 @@ class Absent:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
-begun = time.process_time()
 import crawl_client
-named = time.process_time() - begun
+assert sys.modules.keys().isdisjoint({"asyncio", "crawl_api", "crawl_client.client", "httpx2", "pydantic_core", "ssl"})
 from crawl_client import CrawlClient, Filter, Phase
-print(named, time.process_time() - begun)
+assert sys.modules.keys().isdisjoint({"crawl_api.crawljob", "pandas", "pyarrow", "pydantic", "yaml"})
 from crawl_client import single, NewJob, next_runs, ValidationError
 import crawl_client.sync
 single("https://example.org/")
 """
-    runs = [
-        [
-            float(each)
-            for each in subprocess.run(
-                [sys.executable, "-c", program], capture_output=True, text=True, check=True
-            ).stdout.split()
-        ]
-        for _ in range(3)
-    ]
-    assert min(run[0] for run in runs) < 0.05
-    assert min(run[1] for run in runs) < 0.3
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_every_public_name_is_there() -> None:

@@ -95,7 +95,7 @@ def s3() -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    with socket.create_connection((host, port), 5) as connection:
+    with socket.create_connection((host, port), 60) as connection:  # its first answer takes long
         connection.sendall(f"PUT /{BUCKET} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
         assert b" 200 " in connection.recv(1000).splitlines()[0]
     yield f"http://{host}:{port}"

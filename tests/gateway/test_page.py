@@ -55,11 +55,18 @@ def test_a_job_is_submitted_watched_and_read(page: Browser, site: Site, call: Ga
     site.out = 0
     page.go("submit")
     page.sees("One on each line.")
-    page.find("[name=urls]").send_keys("\n".join(f"{site.base_url}/chapter-{n}" for n in range(5)))
-    page.find("[name=name]").send_keys("watched")
+    urls = [f"{site.base_url}/chapter-{n}" for n in range(5)]
+    page.find("[name=urls]").send_keys("\n".join(urls))
+    page.find("[name=name]").send_keys("submitted")
     page.find("[name=displayName]").send_keys("Five pages")
     page.press("Submit")
-    page.sees("watched is submitted", "#said")
+    page.sees("submitted is submitted", "#said")
+    page.sees("submitted", "h1")
+    assert call.get("/v1/jobs/submitted")["spec"]["batch"]["urls"] == urls
+    # One that waits for its pages for longer than the form lets it.
+    batch = {"type": "Batch", "batch": {"urls": urls}, "fetch": {"timeoutSeconds": 300}}
+    call.call("POST", "/v1/jobs", 201, {"metadata": {"name": "watched"}, "spec": batch})
+    page.go(f"job/{call.http.headers['X-Namespace']}/watched")
     page.sees("watched", "h1")
     seen = [page.progress]
 

@@ -14,7 +14,7 @@ from gateway_client import Gateway, Tenant
 from local_cluster.cluster import LocalCluster
 from operator_process import OperatorProcess, wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(300)]
 
 PHASES: Final = {
     "completed": "Completed",

@@ -38,7 +38,8 @@ def create(call: Gateway, task_type: str, parameters: dict[str, Any], priority: 
     body = {"task_type": task_type, "parameters": parameters} | ({"priority": priority} if priority else {})
     made: dict[str, Any] = call.call("POST", "/tasks", 201, body)
     assert set(made) == TASK
-    assert (made["task_type"], made["status"], made["claimed_by"]) == (task_type, "queued", None)
+    assert (made["task_type"], made["claimed_by"] is None) == (task_type, made["status"] == "queued")
+    assert made["status"] in {"queued", "claimed"}, "an operator may be as fast as the gateway"
     assert isinstance(made["id"], int)
     assert made["created_at"].endswith("Z")
     return made
