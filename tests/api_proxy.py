@@ -17,6 +17,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
+from demo.serving import end
 from local_cluster.cluster import LocalCluster
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -96,7 +97,7 @@ class ApiProxy:
         self.port = self._runner.addresses[0][1]
 
     async def _stop(self) -> None:
-        await self._runner.cleanup()
+        await end(self._runner)
         await self._session.close()
         await asyncio.sleep(0.1)  # closed connections are let go of in later turns of the loop
 

@@ -8,6 +8,8 @@ from threading import Thread
 
 from aiohttp import web
 
+from demo.serving import end
+
 
 @dataclass(frozen=True)
 class Message:
@@ -62,7 +64,7 @@ async def receiving() -> AsyncIterator[Receiver]:
         receiver.port = runner.addresses[0][1]
         yield receiver
     finally:
-        await runner.cleanup()
+        await end(runner)
 
 
 @contextlib.contextmanager

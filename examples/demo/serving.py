@@ -13,6 +13,16 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _START_SECONDS: Final = 10.0
 
 
+async def end(runner: web.BaseRunner) -> None:
+    """Serve no longer, and cut off who does not read what was sent: it would keep its connection for ever."""
+    connections = [each.transport for each in runner.server.connections] if runner.server is not None else []
+    await runner.cleanup()
+    for transport in connections:
+        if transport is not None:
+            transport.abort()
+    await asyncio.sleep(0)  # what was aborted is let go of in the next turn of the loop
+
+
 class LoopbackServer:
     """Serves one handler; `async with` runs it in the current loop, plain `with` in a thread of its own.
 
@@ -53,7 +63,7 @@ class LoopbackServer:
 
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await end(self._runner)
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()

@@ -1,6 +1,8 @@
 """The demo site keeps the promises that crawl tests are built on."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from urllib.request import urlopen
@@ -182,3 +184,20 @@ def test_blocking_callers_are_served_from_a_thread() -> None:
 def test_a_taken_port_is_an_error_and_leaves_nothing_behind() -> None:
     with DemoSite() as site, pytest.raises(OSError, match="address already in use"), DemoSite(port=site.port):
         pass
+
+
+def test_a_client_that_reads_nothing_keeps_no_connection() -> None:
+    """Unread bytes in a connection's buffer would keep it beyond the server's end, and its loop's."""
+
+    async def endless(_request: web.BaseRequest) -> web.Response:
+        return web.Response(body=bytes(50 << 20))
+
+    with socket.socket() as client:
+        with LoopbackServer(endless) as server:
+            client.connect((server.host, server.port))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(4) == b"HTTP"
+        client.settimeout(10)
+        with contextlib.suppress(ConnectionResetError):
+            while client.recv(1 << 20):
+                pass  # what was on its way

@@ -12,6 +12,7 @@ import zstandard
 from aiohttp import web
 
 from crawl_api.worker_protocol import Outcome, ProgressReport, StoredResult
+from demo.serving import end
 
 
 @dataclass
@@ -142,7 +143,7 @@ async def serving(app: web.Application, port: int = 0, host: str = "127.0.0.1", 
         await web.TCPSite(runner, host, port, reuse_address=True, **site).start()
         yield runner.addresses[0][1]
     finally:
-        await runner.cleanup()
+        await end(runner)
 
 
 @asynccontextmanager
