@@ -134,7 +134,8 @@ def test_a_killed_leader_is_replaced_when_its_lease_has_run_out(pair: Pair, site
 def test_a_leader_that_ends_hands_over_at_once(pair: Pair, site: DemoSite) -> None:
     workers = pair.apply(site)
     pair.leader.send(signal.SIGTERM)
-    pair.await_takeover(2 + SLACK)
+    pair.await_takeover(LEASE + RENEW + SLACK)
+    assert pair.renewals(pair.other)[0] < pair.renewals(pair.leader)[-1] + LEASE, "it did not wait for the lease to end"
     assert pair.leader.wait() == 0
     assert "the lease is released" in pair.leader.log
     pair.finish(site, workers)
