@@ -1,7 +1,6 @@
 """What the worker's tests share: a site, a stand-in of the operator, and the worker as a real process."""
 
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,6 +9,8 @@ from made_sites import MadeSites
 from operator_stand_in import StandIn, serving, stand_in
 from worker_process import Worker
 from worker_site import Site, make_site
+
+from local_cluster.programs import free_port
 
 
 @pytest.fixture
@@ -38,12 +39,9 @@ def worker(tmp_path: Path) -> Worker:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def port() -> int:
     """A port that nobody listens on and nobody is given, but whoever asks for it by its number."""
-    with socket.socket() as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
